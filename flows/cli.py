@@ -1,0 +1,173 @@
+"""The `bellwether` command: run a month, see how things stand, and reach the database."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Annotated, NoReturn, cast, get_args
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from flows.runtime import prepare_prefect
+from tasks.errors import BadRequestError, BellwetherError
+from tasks.settings import Mode, get_settings
+
+app = typer.Typer(
+    help="Forecasts the next 12 months of stocks, once a month, and keeps, scores and watches them in Postgres.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+db = typer.Typer(
+    help="The database: embedded, started on demand; or `DATABASE_URL` when it is set.", no_args_is_help=True
+)
+app.add_typer(db, name="db")
+
+
+def main() -> NoReturn:
+    """Run the command line; a user's mistake is one line and an exit code, never a traceback."""
+    try:
+        app(standalone_mode=True)
+    except BellwetherError as error:
+        Console(stderr=True).print(f"[bold red]bellwether:[/] {_plain(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("bellwether: interrupted; the next run completes the month")
+        sys.exit(130)
+    sys.exit(0)
+
+
+@app.command()
+def run(
+    source: Annotated[str, typer.Option(help="Where the bars come from: `sample`, `file:PATH` or `yahoo`.")] = "yahoo",
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Forecast as of this day. Default: the newest closed session."),
+    ] = None,
+    symbols: Annotated[str | None, typer.Option(help="Symbols, separated by commas: `AAPL,MSFT`.")] = None,
+    universe: Annotated[str | None, typer.Option(help="CSV file with a column `symbol`.")] = None,
+    mode: Annotated[str, typer.Option(help="`auto`, `keep`, `retrain` or `baseline`.")] = "auto",
+    catch_up: Annotated[
+        int, typer.Option(min=0, max=240, help="Also run so many months before, so that there are errors to show.")
+    ] = 0,
+    rerun: Annotated[bool, typer.Option("--rerun", help="Make a correction of a month already published.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show Prefect's own log.")] = False,
+) -> None:
+    """Forecast a month.
+
+    Fetches new bars, trains or keeps a model, writes forecasts, scores those whose month has happened, and watches for
+    drift. A month that is already published is left as it is.
+
+    Examples:
+        bellwether run --source sample --catch-up 12
+
+        bellwether run --source file:prices.csv.gz --as-of 2018-12-18
+
+        bellwether run --source yahoo --universe deployments/universes/us_large.csv
+    """
+    if mode not in get_args(Mode):
+        raise BadRequestError(f"`--mode` must be one of {', '.join(get_args(Mode))}; received {mode!r}.")
+    from flows.screen import ProgressScreen, make_console, show_summary
+
+    console = make_console()
+    prepare_prefect(get_settings().home, log_level="INFO" if verbose else "CRITICAL")
+    with console.status("Starting Prefect and Postgres …"):
+        # Imported here: Prefect reads its environment when it is imported, and the other commands need neither.
+        from flows.monthly import monthly_forecast
+        from tasks.database import get_store
+
+        address = get_store().address
+    from tasks.progress import listening
+
+    with _without_heartbeat(), ProgressScreen(console) as screen, listening(screen):
+        summary = monthly_forecast(
+            as_of=as_of.date() if as_of else None,
+            source=source,
+            symbols=None if symbols is None else symbols.split(","),
+            universe=universe,
+            mode=cast(Mode, mode),
+            rerun=rerun,
+            catch_up=catch_up,
+        )
+    show_summary(console, summary, address)
+
+
+@app.command()
+def status(limit: Annotated[int, typer.Option(min=1, help="Runs to show.")] = 10) -> None:
+    """Show the last runs, open alerts and months overdue."""
+    from flows.screen import make_console, show_status
+    from tasks.database import database_errors, get_store
+
+    store = get_store()
+    with database_errors():
+        runs = store.read_report("run_history", limit=limit)
+        alerts, overdue = store.read_report("open_alerts"), store.read_report("overdue")
+    show_status(make_console(), runs, alerts, overdue, store.address)
+
+
+@db.command("url")
+def db_url(
+    role: Annotated[str, typer.Option(help="`owner`, or `analyst`, who can only read the report schema.")] = "owner",
+) -> None:
+    """Print the database's address, password included: `psql "$(bellwether db url)"`."""
+    from tasks.database import database_url
+
+    if role not in ("owner", "analyst"):
+        raise BadRequestError(f"`--role` must be owner or analyst; received {role!r}.")
+    if role == "analyst":
+        _ensure_current()
+    typer.echo(database_url(get_settings(), role=role))
+
+
+@db.command("shell", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def db_shell(context: typer.Context) -> None:
+    """Open psql; what follows is passed to it: `bellwether db shell -c "select * from report.run_history"`."""
+    from tasks.database import psql_command
+
+    program, environment = psql_command(get_settings())
+    os.execve(program, [program, *context.args], {**os.environ, **environment})  # noqa: S606  our own binary, no shell
+
+
+@db.command("start")
+def db_start() -> None:
+    """Start the embedded database, and make or upgrade its schema."""
+    typer.echo(f"Running at {_ensure_current()}")
+
+
+@db.command("stop")
+def db_stop() -> None:
+    """Stop the embedded database."""
+    from tasks.database import stop_database
+
+    typer.echo("Stopped." if stop_database(get_settings()) else "It was not running.")
+
+
+@db.command("upgrade")
+def db_upgrade() -> None:
+    """Bring the schema and the views to the newest version; existing data stays."""
+    typer.echo(f"Up to date at {_ensure_current()}")
+
+
+def _ensure_current() -> str:
+    """Start the database if need be, bring it up to date, and return its address without the password."""
+    from tasks.database import get_store
+
+    return get_store().address
+
+
+@contextmanager
+def _without_heartbeat() -> Iterator[None]:
+    """Spare every flow run the second that its heartbeat's thread takes to end: a manual run is watched by its user."""
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield
+
+
+def _plain(text: str) -> str:
+    """Text on one line, its brackets not taken for markup."""
+    return escape(" ".join(text.split()))

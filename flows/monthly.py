@@ -1,0 +1,95 @@
+"""The month: fetch, check, train, compare, forecast, score, watch, publish."""
+
+from datetime import UTC, date, datetime
+from typing import Annotated
+
+from prefect import flow, unmapped
+from prefect.runtime import flow_run
+from pydantic import Field
+
+from tasks.database import get_store
+from tasks.errors import AlreadyPublishedError
+from tasks.forecasting import make_forecasts, publish_month
+from tasks.ingestion import check_bars, fetch_bars, join_checked, require_coverage
+from tasks.ledger import open_run
+from tasks.monitoring import watch_drift
+from tasks.planning import earlier_month_ends, plan_month
+from tasks.reporting import MonthSummary, summarise_month, summarise_published
+from tasks.scoring import score_past_forecasts
+from tasks.settings import Mode, get_settings
+from tasks.training import CONFIG, compare_candidates, train_candidates
+
+
+@flow(name="monthly_forecast")
+def monthly_forecast(
+    as_of: date | None = None,
+    source: str = "yahoo",
+    symbols: list[str] | None = None,
+    universe: str | None = None,
+    mode: Mode = "auto",
+    rerun: bool = False,
+    catch_up: Annotated[int, Field(ge=0, le=240)] = 0,
+    min_coverage: Annotated[float, Field(ge=0.5, le=1.0)] = 0.9,
+    chunk_symbols: Annotated[int, Field(ge=1, le=1000)] = 50,
+) -> MonthSummary:
+    """Forecast the twelve months after the last complete one, and keep, score and watch the forecasts.
+
+    Args:
+        as_of: Date up to which anything may have happened; default: the newest closed session.
+        source: `yahoo`, `file:PATH` or `sample`.
+        symbols: Symbols to forecast; default: those of `universe`, else all that the source lists.
+        universe: CSV file with a column `symbol`, optionally `exchange_mic` and `currency_code`.
+        mode: `auto`; `keep` the model in service, `retrain` one from scratch, or serve the `baseline`.
+        rerun: Make a correction when the month is already published; otherwise such a run changes nothing.
+        catch_up: So many earlier months are forecast first, oldest first; those already published stay as they are.
+        min_coverage: Share of the universe that must have its month; below it nothing is published.
+        chunk_symbols: Symbols fetched and checked by one task.
+
+    Returns:
+        The month as its readers see it.
+
+    Raises:
+        BellwetherError: one sentence on why nothing was published.
+    """
+    store = get_store()
+    plan = plan_month(
+        store,
+        get_settings(),
+        CONFIG,
+        source_spec=source,
+        as_of=as_of,
+        symbols=symbols,
+        universe_file=universe,
+        mode=mode,
+        rerun=rerun,
+        min_coverage=min_coverage,
+        scheduled_for=flow_run.get_scheduled_start_time(),
+        now=datetime.now(UTC),
+    )
+    if catch_up:
+        # Each month knows what the one before it learnt, so the last one is planned anew, too.
+        for day in [*earlier_month_ends(plan, catch_up), plan.as_of]:
+            summary = monthly_forecast(day, source, symbols, universe, mode, rerun, 0, min_coverage, chunk_symbols)
+        return summary
+
+    if plan.published_run_id is not None:
+        return summarise_published(store, plan)
+    try:
+        with open_run(store, plan, flow_run.get_parameters()) as run:
+            fetched = fetch_bars.map(unmapped(plan), plan.chunks(chunk_symbols))
+            checked = join_checked(check_bars.map(unmapped(plan), fetched).result())
+            run.outcomes = checked.outcomes
+            # No symbol's fault stops the others; too many faults stop the month.
+            require_coverage(plan, checked.outcomes)
+
+            candidates = train_candidates(plan, CONFIG, checked)
+            choice = compare_candidates(plan, candidates)
+            forecasts = make_forecasts(plan, checked, choice)
+
+            errors = score_past_forecasts(plan, checked)
+            drift_checks = watch_drift(plan, choice, errors)
+            publish_month(run, checked, choice, forecasts, errors, drift_checks)
+    except AlreadyPublishedError:
+        # Another process was quicker; what it published stands.
+        return summarise_published(store, plan)
+    return summarise_month(store, plan, run.run_id, is_already_done=False)

@@ -1,0 +1,195 @@
+"""What the command line shows a person: progress while it works, then forecasts, scores and where to look further."""
+
+from types import TracebackType
+from typing import Any, Self
+
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from tasks.reporting import EXAMPLE_QUERIES, MonthSummary
+
+_SYMBOLS_SHOWN = 10
+_HORIZONS_SHOWN = (1, 3, 6, 12)
+_OTHERS_SHOWN = 5
+_STATUS_STYLES = {"ok": "green", "alarm": "bold red", "warning": "yellow", "not_enough_data": "dim"}
+
+
+class ProgressScreen:
+    """Shows the steps of a run as they report: a line for what is done, a bar for what takes long."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description:<9}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=console,
+            transient=True,
+        )
+        self._bars: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def on_progress(self, step: str, done: int, total: int) -> None:
+        """Move the step's bar."""
+        if step not in self._bars:
+            self._bars[step] = self._progress.add_task(step, total=total)
+        self._progress.update(self._bars[step], completed=done, total=total)
+
+    def on_line(self, step: str, line: str) -> None:
+        """Replace the step's bar by what it did."""
+        if step in self._bars:
+            self._progress.remove_task(self._bars.pop(step))
+        self._progress.console.print(f"  [bold]{step:<9}[/] {escape(line)}", highlight=False, soft_wrap=True)
+
+
+def make_console() -> Console:
+    """A console as wide as the terminal; where there is none, wide enough for the tables."""
+    console = Console()
+    return console if console.is_terminal else Console(width=140)
+
+
+def show_summary(console: Console, summary: MonthSummary, database_address: str) -> None:
+    """Print a month: forecasts in prices, scores beside persistence and baseline, drift, and what to try next."""
+    month = f"{summary.key.origin_month:%Y-%m}"
+    if summary.is_already_done:
+        console.print(
+            f"[bold]{month} is already done[/] for {escape(summary.key.universe)} (run {summary.run_id}): "
+            "nothing was added or changed. `--rerun` makes a correction.\n"
+        )
+    console.print(escape(summary.message), highlight=False)
+    console.print(_forecast_table(summary))
+    shown = min(summary.forecasts["symbol"].nunique(), _SYMBOLS_SHOWN)
+    if (hidden := summary.forecasts["symbol"].nunique() - shown) > 0:
+        console.print(f"[dim]… and {hidden} more symbols, all horizons: select * from report.latest_forecast[/]\n")
+    _show_others(console, summary.outcomes)
+    if summary.scores.empty:
+        console.print("No forecast can be scored yet: none of the months forecast so far is over.\n")
+    else:
+        console.print(_score_table(summary.scores))
+    _show_drift(console, summary.drift)
+    console.print(f"\nEverything is in Postgres at {escape(database_address)}", highlight=False)
+    console.print(
+        "[bold]bellwether db shell[/] opens psql there; [bold]bellwether db url[/] is for other programs. Try:\n"
+    )
+    for what, query in EXAMPLE_QUERIES.items():
+        console.print(f"[dim]-- {what}[/]\n{escape(query)};\n", highlight=False, soft_wrap=True)
+
+
+def show_status(
+    console: Console, runs: pd.DataFrame, alerts: pd.DataFrame, overdue: pd.DataFrame, database_address: str
+) -> None:
+    """Print the last runs and whatever is wrong."""
+    if runs.empty:
+        console.print("No run yet: `bellwether run --source sample` makes the first.")
+    else:
+        table = Table(
+            "run", "source", "universe", "month", "status", "served", "symbols", "finished (UTC)", title="Last runs"
+        )
+        for run in _records(runs):
+            finished = "" if run.finished_at is None else f"{run.finished_at:%Y-%m-%d %H:%M}"
+            symbols = f"{int(run.symbols_forecast or 0)}/{run.symbols_asked}"
+            status = run.status if run.status == "published" else f"[red]{run.status}[/]"
+            cells = (run.source, escape(run.universe), f"{run.origin_month:%Y-%m}", status, run.served or "", symbols)
+            table.add_row(str(run.run_id), *cells, finished)
+        console.print(table)
+        newest = _records(runs)[0]
+        console.print(f"Run {newest.run_id}: {escape(newest.message or 'under way')}", highlight=False)
+    for alert in _records(alerts):
+        console.print(f"[bold red]alert {alert.alert_id}[/] since {alert.opened_at:%Y-%m-%d}: {escape(alert.title)}")
+        console.print(f"  {escape(alert.detail)}", highlight=False)
+    for each in _records(overdue):
+        console.print(
+            f"[bold red]overdue[/] {escape(each.universe)}: {each.origin_month:%Y-%m} was due on {each.due_on}; "
+            f"the last one published is {each.newest_origin_month:%Y-%m}."
+        )
+    if alerts.empty and overdue.empty and not runs.empty:
+        console.print("[green]No open alert, nothing overdue.[/]")
+    console.print(f"[dim]Database: {escape(database_address)}[/]", highlight=False)
+
+
+def _forecast_table(summary: MonthSummary) -> Table:
+    table = Table(
+        title=f"Value of one share bought at the close of {summary.key.origin_month:%Y-%m}, dividends reinvested "
+        "(10 %, [bold]50 %[/] and 90 % quantile)",
+        caption=f"Served: {summary.served}",
+    )
+    table.add_column("symbol")
+    table.add_column("close", justify="right")
+    rows = summary.forecasts[summary.forecasts["horizon"].isin(_HORIZONS_SHOWN)]
+    for target in _records(rows.drop_duplicates("horizon").sort_values("horizon")):
+        table.add_column(
+            f"{target.target_month:%Y-%m}\n{target.horizon} months".replace("1 months", "1 month"), justify="right"
+        )
+    for symbol, own in list(rows.groupby("symbol", sort=False))[:_SYMBOLS_SHOWN]:
+        each = _records(own)
+        cells = [f"{_price(r.price_q10)} [bold]{_price(r.price_q50)}[/] {_price(r.price_q90)}" for r in each]
+        table.add_row(escape(str(symbol)), f"{each[0].origin_close:,.2f} {each[0].currency_code}", *cells)
+    return table
+
+
+def _price(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:,.2f}"
+
+
+def _score_table(scores: pd.DataFrame) -> Table:
+    everything = scores[scores["window_months"].isna() & scores["horizon"].isin(_HORIZONS_SHOWN)]
+    table = Table(title="Scores of all forecasts whose month has happened (log return; CRPS: smaller is better)")
+    for name in ("months ahead", "forecaster"):
+        table.add_column(name)
+    numbers = "months scored", "CRPS", "vs persistence", "vs baseline"
+    for name in (*numbers, "80 % interval held", "direction right", "always up"):
+        table.add_column(name, justify="right")
+    order = {name: place for place, name in enumerate(("served", "hybrid", "baseline", "persistence"))}
+    for horizon, own in everything.groupby("horizon"):
+        for row in _records(own.sort_values("forecaster", key=lambda names: names.map(order))):
+            is_first = row.forecaster == "served"
+            shares = (row.coverage_80, row.hit_rate, row.always_up_rate)
+            table.add_row(
+                str(horizon) if is_first else "",
+                row.forecaster,
+                f"{row.months}",
+                f"{row.crps:.4f}",
+                _gain(row.skill_vs_persistence),
+                _gain(row.skill_vs_baseline),
+                *(f"{float(share):.0%}" for share in shares),
+                style="bold" if is_first else None,
+            )
+    return table
+
+
+def _records(frame: pd.DataFrame) -> list[Any]:
+    """Rows with their columns as attributes, nulls as None."""
+    return list(frame.astype(object).where(frame.notna(), None).itertuples(index=False))
+
+
+def _gain(skill: float | None) -> str:
+    return "" if skill is None else f"{skill:+.1%}"
+
+
+def _show_others(console: Console, outcomes: pd.DataFrame) -> None:
+    left_out = outcomes[outcomes["outcome"] != "ok"]
+    for row in _records(left_out.head(_OTHERS_SHOWN)):
+        console.print(f"[yellow]{row.outcome}[/] {escape(row.symbol)}: {escape(row.reason)}", highlight=False)
+    if len(left_out) > _OTHERS_SHOWN:
+        console.print(f"[dim]… and {len(left_out) - _OTHERS_SHOWN} more: select * from report.data_quality[/]")
+
+
+def _show_drift(console: Console, drift: pd.DataFrame) -> None:
+    parts = []
+    for row in _records(drift):
+        status = f"[{_STATUS_STYLES[row.status]}]{row.status.replace('_', ' ')}[/]"
+        parts.append(f"{row.horizon} months ahead {status} ({row.months_used} scored)")
+    console.print(f"Drift: {'; '.join(parts)}", highlight=False)

@@ -1,0 +1,131 @@
+"""The traditional forecast: a dozen readable coefficients a horizon.
+
+quantile q at horizon h = centre_h + sigma_t sqrt(h) exp(beta_h . x_t) z_{h,q}
+
+with sigma_t the symbol's current volatility, x_t the terms of `model.features.TERMS` and z the pooled standardised
+quantiles, all fitted together by the loss that the forecast is judged by.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize
+from scipy.stats import norm
+
+from model import Floats
+from model.config import ForecasterConfig
+from model.features import TERMS, Panel
+from model.weighting import month_weights, usable_rows
+
+LARGEST_LOG_SCALE = 1.5
+"""The terms may make the spread e^1.5 = 4.5 times sigma sqrt(h) at most, or as many times smaller."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Fitted coefficients."""
+
+    centre: Floats
+    """[H] log return; the part of the forecast that no volatility scales."""
+    beta: Floats
+    """[H, K] of the terms as they are."""
+    intercept: Floats
+    """[H] added to beta . x."""
+    shape: Floats
+    """[H, Q] standardised quantiles, rising."""
+
+    def log_scale(self, x: Floats) -> Floats:
+        """[..., H] log of the spread over sigma sqrt(h), from terms [..., K]."""
+        scale: Floats = np.clip(x @ self.beta.T + self.intercept, -LARGEST_LOG_SCALE, LARGEST_LOG_SCALE)
+        return scale
+
+    def spread(self, sigma: Floats, x: Floats) -> Floats:
+        """[..., H] what one unit of the shape is worth in log return, from sigma [...] and terms [..., K]."""
+        horizons = np.arange(1, len(self.centre) + 1)
+        spread: Floats = sigma[..., None] * np.sqrt(horizons) * np.exp(self.log_scale(x))
+        return spread
+
+    def coefficients(self) -> pd.DataFrame:
+        """Everything fitted, as a frame: horizon, term, value."""
+        terms = ["centre", "intercept", *TERMS]
+        values = np.column_stack([self.centre, self.intercept, self.beta])
+        return pd.DataFrame(
+            {
+                "horizon": np.repeat(np.arange(1, len(values) + 1), len(terms)),
+                "term": np.tile(terms, len(values)),
+                "value": values.ravel(),
+            }
+        )
+
+
+def quantiles(centre: Floats, spread: Floats, shape: Floats) -> Floats:
+    """[..., H, Q] quantiles of the log return, from centre [..., H], spread [..., H] and shape [H, Q]."""
+    return centre[..., None] + spread[..., None] * shape
+
+
+def fit_baseline(panel: Panel, origins: Sequence[int], config: ForecasterConfig) -> Baseline:
+    """Minimise the mean pinball loss over the quantiles, each month of `origins` counting by its age alone.
+
+    Args:
+        panel: may hold later months; they are not looked at, and neither are targets that end after the last origin
+            plus the horizon.
+        origins: positions on the time axis.
+        config: levels, ridge and half-life of the sample.
+
+    Returns:
+        The fitted coefficients, one set a horizon.
+
+    Raises:
+        ValueError: if a horizon has no target in `origins`.
+    """
+    fits = []
+    start = None
+    for h in config.horizons:
+        rows = usable_rows(panel, origins, h, config)
+        weights = month_weights(rows, origins, config)
+        symbol, month = rows
+        fit = _fit_horizon(
+            target=panel.y[symbol, month, h - 1],
+            unit=panel.sigma[symbol, month] * np.sqrt(h),
+            x=panel.x[symbol, month],
+            weights=weights,
+            config=config,
+            start=start,
+        )
+        start = fit[-1]
+        fits.append(fit[:-1])
+    centre, beta, intercept, shape = (np.array(part) for part in zip(*fits, strict=True))
+    return Baseline(centre=centre, beta=beta, intercept=intercept, shape=shape)
+
+
+def _fit_horizon(
+    *, target: Floats, unit: Floats, x: Floats, weights: Floats, config: ForecasterConfig, start: Floats | None
+) -> tuple[float, Floats, float, Floats, Floats]:
+    """Centre, beta, intercept and shape of one horizon, and the raw optimum to start the next horizon from."""
+    levels = np.array(config.quantile_levels)
+    mean = weights @ x
+    deviation = np.sqrt(weights @ (x - mean) ** 2) + 1e-9
+    standard = (x - mean) / deviation
+    size = float(weights @ np.abs(target))  # makes the loss and the centre a number near one
+    count = x.shape[1]
+
+    def loss_and_gradient(parameters: Floats) -> tuple[float, Floats]:
+        centre, beta, shape = size * parameters[0], parameters[1 : count + 1], parameters[count + 1 :]
+        log_scale = standard @ beta
+        inside = np.abs(log_scale) < LARGEST_LOG_SCALE
+        spread = unit * np.exp(np.clip(log_scale, -LARGEST_LOG_SCALE, LARGEST_LOG_SCALE))
+        error = target[:, None] - centre - spread[:, None] * shape
+        slope = levels - (error < 0)
+        loss = weights @ (slope * error).sum(axis=1) / size + config.ridge * beta @ beta
+        pull = -weights[:, None] * slope / size  # of each quantile of each row
+        to_scale = (pull @ shape) * spread * inside
+        gradient = [[size * pull.sum()], standard.T @ to_scale + 2 * config.ridge * beta, spread @ pull]
+        return float(loss), np.concatenate(gradient)
+
+    if start is None:
+        start = np.concatenate([[0.0], np.zeros(count), norm.ppf(levels)])
+    best = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", options={"maxiter": 100}).x
+    beta = best[1 : count + 1] / deviation
+    return size * best[0], beta, float(-mean @ beta), np.sort(best[count + 1 :]), best

@@ -1,0 +1,175 @@
+"""The forecaster: the traditional part, the networks that correct it, and how both are trained and asked."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from model import Floats, Ints, quantile_names
+from model.baseline import Baseline, fit_baseline, quantiles
+from model.config import ForecasterConfig
+from model.features import Panel
+from model.split import Split
+from model.training import Epoch, Lesson, Trained, Weights, corrections_of, train_network
+from model.weighting import month_weights, usable_rows
+
+FORECASTERS = ("hybrid", "baseline", "persistence")
+
+
+@dataclass(frozen=True)
+class Forecaster:
+    """All that a forecast needs besides the panel."""
+
+    config: ForecasterConfig
+    baseline: Baseline
+    input_mean: Floats
+    """[F] over the training months."""
+    input_deviation: Floats
+    """[F] over the training months."""
+    networks: tuple[Weights, ...]
+    """One a seed."""
+    trained: pd.DataFrame
+    """One row a seed: seed, epochs, validation_loss (relative to the baseline's)."""
+
+    def forecast(self, panel: Panel, origin_month: pd.Timestamp) -> pd.DataFrame:
+        """Forecast every symbol that has the origin month; see `forecast_many`."""
+        return self.forecast_many(panel, [origin_month])
+
+    def forecast_many(self, panel: Panel, origin_months: Sequence[pd.Timestamp]) -> pd.DataFrame:
+        """Forecast at many origins in one pass; each reads the months up to its own alone.
+
+        Args:
+            panel: the features; months after an origin do not change its forecast.
+            origin_months: first days of months.
+
+        Returns:
+            symbol, origin_month, target_month, horizon, forecaster (one of FORECASTERS) and a column a quantile of
+            the log return to the target month, rising from left to right; sorted by forecaster, origin, symbol and
+            horizon. Symbols that lack the origin month have no rows.
+
+        Raises:
+            ValueError: if an origin is not in the panel.
+        """
+        columns = panel.rows_of(origin_months)
+        length = max(columns) + 1
+        to_scale, to_centre = self.corrections(panel.inputs[:, :length])
+        position, symbol = np.nonzero(panel.known[:, columns].T)
+        month = np.asarray(columns)[position]
+        spread = self.baseline.spread(panel.sigma[symbol, month], panel.x[symbol, month])
+        scale = to_scale[symbol, month].astype(np.float64)
+        shift = to_centre[symbol, month].astype(np.float64)
+        centre, shape = self.baseline.centre, self.baseline.shape
+        walk = panel.random_walk_sd[symbol, month][:, None] * np.sqrt(self.config.horizons)
+        gaussian = np.broadcast_to(norm.ppf(self.config.quantile_levels), shape.shape)
+        parts = {
+            "hybrid": quantiles(centre + shift * spread, spread * np.exp(scale), shape),
+            "baseline": quantiles(np.broadcast_to(centre, spread.shape), spread, shape),
+            "persistence": quantiles(np.zeros(walk.shape), walk, gaussian),
+        }
+        return pd.concat(
+            [self._frame(panel, symbol, month, name, parts[name]) for name in FORECASTERS], ignore_index=True
+        )
+
+    def corrections(self, inputs: Floats) -> tuple[Floats, Floats]:
+        """What the networks add to the log scale and to the centre, averaged over seeds: [N, T, H] from [N, T, F]."""
+        standard = standardise(inputs, self.input_mean, self.input_deviation)
+        return corrections_of(self.networks, standard, self.config)
+
+    def _frame(self, panel: Panel, symbol: Ints, month: Ints, name: str, values: Floats) -> pd.DataFrame:
+        """Long frame of the quantiles [R, H, Q] of R symbols and origins."""
+        horizons = np.array(self.config.horizons)
+        origin = panel.months[np.repeat(month, len(horizons))]
+        horizon = np.tile(horizons, len(month))
+        target = origin.to_numpy().astype("datetime64[M]") + horizon
+        frame = pd.DataFrame(
+            {
+                "symbol": np.asarray(panel.symbols, dtype=object)[np.repeat(symbol, len(horizons))],
+                "origin_month": origin,
+                "target_month": target.astype("datetime64[ns]"),
+                "horizon": horizon,
+                "forecaster": name,
+            }
+        ).astype({"symbol": "str"})
+        levels = quantile_names(self.config.quantile_levels)
+        return pd.concat([frame, pd.DataFrame(values.reshape(-1, len(levels)), columns=levels)], axis=1)
+
+
+def train(
+    panel: Panel,
+    split: Split,
+    config: ForecasterConfig,
+    *,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> Forecaster:
+    """Fit the traditional part up to the judged months, and one network a seed on its training months.
+
+    Each network is stopped by the validation months, and is the baseline itself when it never beats it there. What
+    comes out is what is judged and served: nothing is refitted afterwards.
+
+    Args:
+        panel: months after the validation's targets are not looked at.
+        split: of `model.split.split_origins`.
+        config: all choices.
+        on_epoch: called after each pass over the training months.
+
+    Returns:
+        The forecaster.
+
+    Raises:
+        ValueError: if no symbol has a target in a part of the split.
+    """
+    baseline = fit_baseline(panel, split.fitted, config)
+    is_trained_on = panel.known[:, split.train]
+    rows = panel.inputs[:, split.train][is_trained_on]
+    mean, deviation = rows.mean(axis=0), rows.std(axis=0) + 1e-6
+    spread = np.nan_to_num(baseline.spread(panel.sigma, panel.x))
+    lesson = Lesson(
+        inputs=standardise(panel.inputs, mean, deviation),
+        centre=baseline.centre,
+        spread=spread,
+        shape=baseline.shape,
+        target=np.nan_to_num(panel.y),
+        train_weight=_loss_weights(panel, split.train, baseline, spread, config),
+        validation_weight=_loss_weights(panel, split.validation, baseline, spread, config),
+    )
+    results = [train_network(lesson, config, seed=seed, on_epoch=on_epoch) for seed in config.seeds]
+    return Forecaster(
+        config=config,
+        baseline=baseline,
+        input_mean=mean,
+        input_deviation=deviation,
+        networks=tuple(result.weights for result in results),
+        trained=_trained_frame(config.seeds, results),
+    )
+
+
+def standardise(inputs: Floats, mean: Floats, deviation: Floats) -> Floats:
+    """Inputs in units of the training months, float32; months that are not there (all zero) become the mean."""
+    is_there = inputs.any(axis=-1, keepdims=True)
+    return np.where(is_there, (inputs - mean) / deviation, 0.0).astype(np.float32)
+
+
+def _trained_frame(seeds: Sequence[int], results: Sequence[Trained]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "seed": list(seeds),
+            "epochs": [result.epochs for result in results],
+            "validation_loss": [result.validation_loss for result in results],
+        }
+    )
+
+
+def _loss_weights(panel: Panel, origins: range, baseline: Baseline, spread: Floats, config: ForecasterConfig) -> Floats:
+    """[N, T, H] weights under which the baseline's loss is 1, every horizon contributing as much as another."""
+    weights = np.zeros(panel.y.shape)
+    levels = np.array(config.quantile_levels)
+    for column, h in enumerate(config.horizons):
+        symbol, month = rows = usable_rows(panel, origins, h, config)
+        counts = month_weights(rows, origins, config)
+        forecast = baseline.centre[column] + spread[symbol, month, column, None] * baseline.shape[column]
+        miss = panel.y[symbol, month, column, None] - forecast
+        loss = np.maximum(levels * miss, (levels - 1.0) * miss).sum(axis=1)
+        weights[symbol, month, column] = counts / (counts @ loss) / len(config.horizons)
+    return weights

@@ -1,0 +1,75 @@
+"""Frames to and from Postgres by COPY: an order of magnitude quicker than row-wise inserts."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import sqlalchemy as sa
+from psycopg2 import sql
+from psycopg2.extensions import cursor as Cursor  # noqa: N812  a class under a lower-case name
+from pyarrow import csv
+
+# Postgres' type names to Arrow's, for the columns that our statements return.
+_ARROW_TYPES = {
+    "text": pa.string(),
+    "date": pa.date32(),
+    "float8": pa.float64(),
+    "int8": pa.int64(),
+    "int4": pa.int32(),
+    "int2": pa.int16(),
+}
+
+
+def open_cursor(connection: sa.Connection) -> Cursor:
+    """The driver's own cursor in the connection's transaction: COPY, and statements in the driver's notation."""
+    driver_connection: Any = connection.connection.driver_connection
+    cursor: Cursor = driver_connection.cursor()
+    return cursor
+
+
+def copy_in(cursor: Cursor, table: str, frame: pd.DataFrame) -> None:
+    """Append the rows of `frame` to a table with columns of the same names. NaN and None become null.
+
+    Args:
+        cursor: In the caller's transaction.
+        table: Optionally with its schema, `schema.table`.
+        frame: Its index is ignored; it is not changed.
+    """
+    arrow = pa.Table.from_pandas(frame, preserve_index=False)
+    buffer = io.BytesIO()
+    csv.write_csv(arrow, buffer, csv.WriteOptions(include_header=False))
+    buffer.seek(0)
+    statement = sql.SQL("copy {} ({}) from stdin with (format csv)").format(
+        sql.Identifier(*table.split(".")), sql.SQL(", ").join(map(sql.Identifier, arrow.column_names))
+    )
+    cursor.copy_expert(statement, buffer)
+
+
+def copy_out(cursor: Cursor, statement: str, parameters: Mapping[str, Any], types: Mapping[str, str]) -> pd.DataFrame:
+    """Rows of a select as a frame; for long results, where a row-wise read is slow.
+
+    Args:
+        cursor: In the caller's transaction.
+        statement: A select with `%(name)s` parameters.
+        parameters: Its parameters.
+        types: Each column's Postgres type, in the order of the select. Dates become `datetime64[ns]`.
+    """
+    buffer = io.BytesIO()
+    cursor.copy_expert(f"copy ({cursor.mogrify(statement, parameters).decode()}) to stdout with (format csv)", buffer)
+    if not buffer.tell():
+        arrow = pa.table({name: pa.array([], _ARROW_TYPES[kind]) for name, kind in types.items()})
+    else:
+        buffer.seek(0)
+        arrow = csv.read_csv(
+            buffer,
+            read_options=csv.ReadOptions(column_names=list(types)),
+            convert_options=csv.ConvertOptions(
+                column_types={name: _ARROW_TYPES[kind] for name, kind in types.items()},
+                strings_can_be_null=False,
+            ),
+        )
+    frame: pd.DataFrame = arrow.to_pandas(date_as_object=False)
+    dates = [name for name, kind in types.items() if kind == "date"]
+    return frame.astype(dict.fromkeys(dates, "datetime64[ns]"))

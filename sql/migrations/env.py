@@ -1,0 +1,6 @@
+"""Alembic's entry: runs the steps on the connection that `sql.upgrade` passes in, in its transaction."""
+
+from alembic import context
+
+context.configure(connection=context.config.attributes["connection"], version_table_schema="public")
+context.run_migrations()

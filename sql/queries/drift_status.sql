@@ -1,0 +1,1 @@
+select * from report.drift_status where source = %(source)s and universe = %(universe)s order by horizon

@@ -1,0 +1,1 @@
+select * from report.open_alert order by opened_at

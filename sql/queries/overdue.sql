@@ -1,0 +1,1 @@
+select * from report.overdue order by source, universe

@@ -1,0 +1,1 @@
+select * from ops.run where run_id = %(run_id)s

@@ -1,0 +1,1 @@
+select * from report.run_history limit %(limit)s

@@ -1,0 +1,5 @@
+-- Where a load is copied to before it is merged.
+create temporary table incoming_bar (
+    symbol text, session date, open double precision, high double precision, low double precision, close double precision,
+    volume bigint
+) on commit drop

@@ -1,0 +1,1 @@
+select symbol, outcome, reason, last_session, months from ops.symbol_outcome where run_id = %(run_id)s order by symbol

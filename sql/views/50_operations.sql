@@ -1,0 +1,50 @@
+create view report.drift_status as
+select distinct on (r.source, r.universe, d.horizon)
+    r.source, r.universe, d.horizon, d.status, d.statistic, d.threshold, d.p_value, d.months_used, d.reason, r.origin_month, r.run_id
+from report.published_run r
+join ops.drift_check d using (run_id)
+order by r.source, r.universe, d.horizon, r.origin_month desc;
+comment on view report.drift_status is 'One row per source, universe and horizon watched: the newest drift check.';
+
+create view report.run_history as
+select
+    run_id, source, universe, origin_month, correction, as_of, status, mode, served, symbols_asked, symbols_forecast, message,
+    is_retrospective, started_at, finished_at, extract(epoch from finished_at - started_at) as duration_seconds
+from ops.run
+order by run_id desc;
+comment on view report.run_history is 'One row per run, newest first.';
+
+create view report.data_quality as
+select
+    r.source, r.universe, r.origin_month, o.symbol, o.outcome, o.reason, o.last_session, o.months,
+    (select count(*) from market.bar_revision b where b.symbol = o.symbol) as bars_revised,
+    r.run_id
+from report.published_run r
+join ops.symbol_outcome o using (run_id);
+comment on view report.data_quality is 'One row per published run and symbol asked for: whether its bars were good enough, and if not, why.';
+comment on column report.data_quality.bars_revised is 'Bars of the symbol that the source corrected, ever.';
+
+create view report.overdue as
+with wanted as (
+    -- A week of weekdays after a month's end leaves room for holidays, whatever the exchange.
+    select (date_trunc('month', (now() at time zone 'UTC') - interval '9 days') - interval '1 month')::date as origin_month
+)
+select
+    s.source, s.universe, wanted.origin_month, s.newest_origin_month,
+    (wanted.origin_month + interval '1 month')::date + 9 as due_on
+from wanted
+cross join (
+    select source, universe, max(origin_month) as newest_origin_month
+    from report.published_run
+    where not is_retrospective
+    group by source, universe
+) s
+where s.newest_origin_month < wanted.origin_month;
+comment on view report.overdue is
+    'One row per source and universe in regular service whose last month is not published nine days into the next. Universes only ever run for past months are not watched.';
+
+create view report.open_alert as
+select alert_id, kind, subject, severity, title, detail, look_deeper_sql, run_id, opened_at, acknowledged_at
+from ops.alert
+where resolved_at is null;
+comment on view report.open_alert is 'One row per alert that has not cleared.';

@@ -1,0 +1,116 @@
+"""Forecast, and publish: the rows of the month, written in one transaction."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+from prefect import task
+
+from model import quantile_names
+from sql.store import Publication
+from tasks.alerting import cleared_alerts, drift_alerts
+from tasks.database import database_errors, get_store
+from tasks.ingestion import Checked
+from tasks.ledger import OpenRun
+from tasks.planning import MonthPlan
+from tasks.progress import log_line
+from tasks.scoring import ERROR_COLUMNS
+from tasks.sources import Outcome
+from tasks.steps import STEP
+from tasks.training import Choice
+
+FORECAST_KEYS = ["symbol", "origin_month", "horizon", "target_month", "forecaster", "is_served"]
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """A month's forecasts and where they stood when they were made."""
+
+    rows: pd.DataFrame
+    """FORECAST_KEYS and the quantiles; one row a symbol, horizon and forecaster."""
+    origins: pd.DataFrame
+    """symbol, origin_month, origin_session, origin_close, currency_code, naive_mae; one row a symbol."""
+
+
+@task(name="forecast", **STEP)
+def make_forecasts(plan: MonthPlan, checked: Checked, choice: Choice) -> Forecasts:
+    """Forecast every symbol that has its origin month, with every forecaster; one of them is marked as served."""
+    origin_month = pd.Timestamp(plan.key.origin_month)
+    usable = checked.outcomes.loc[checked.outcomes["outcome"] == Outcome.OK, "symbol"]
+    everything = choice.forecaster.forecast(choice.panel, origin_month)
+    rows = everything[everything["symbol"].isin(usable)]
+    rows = rows.assign(is_served=rows["forecaster"] == choice.served)
+    forecasts = Forecasts(
+        rows[[*FORECAST_KEYS, *quantile_names(choice.forecaster.config.quantile_levels)]],
+        _origins(plan, checked, rows["symbol"].unique()),
+    )
+    log_line(
+        "forecast", f"{len(forecasts.origins)} symbols, {rows['horizon'].nunique()} horizons, served: {choice.served}"
+    )
+    return forecasts
+
+
+@task(name="publish", **STEP)
+def publish_month(
+    run: OpenRun,
+    checked: Checked,
+    choice: Choice,
+    forecasts: Forecasts,
+    errors: pd.DataFrame,
+    drift_checks: pd.DataFrame,
+) -> str:
+    """Write everything the month adds in one transaction; a reader sees all of it or nothing.
+
+    Returns:
+        The sentence that the ledger keeps.
+    """
+    plan = run.plan
+    # A symbol may have its month and yet too little history to stand on.
+    is_forecast = checked.outcomes["symbol"].isin(forecasts.origins["symbol"])
+    too_short = (checked.outcomes["outcome"] == Outcome.OK) & ~is_forecast
+    outcomes = checked.outcomes.assign(
+        outcome=checked.outcomes["outcome"].mask(too_short, str(Outcome.REJECTED)),
+        reason=checked.outcomes["reason"].mask(too_short, "too few complete months to forecast from"),
+    )
+    message = (
+        f"{len(forecasts.origins)} of {len(outcomes)} symbols forecast from {plan.key.origin_month:%Y-%m}; "
+        f"served: {choice.served}. {choice.reason}"
+    )
+    publication = Publication(
+        served=choice.served,
+        message=message,
+        new_model=choice.new_model,
+        kept_model_id=choice.kept_model_id,
+        coefficients=choice.forecaster.baseline.coefficients(),
+        backtest_errors=choice.backtest_errors,
+        candidates=choice.candidates,
+        origins=forecasts.origins,
+        forecasts=forecasts.rows,
+        errors=errors[ERROR_COLUMNS],
+        drift_checks=drift_checks,
+        outcomes=outcomes,
+        alerts=drift_alerts(plan.key, drift_checks),
+        resolved_alerts=cleared_alerts(plan.key, drift_checks),
+    )
+    with database_errors():
+        get_store().publish(run.run_id, publication, finished_at=datetime.now(UTC))
+    log_line("publish", message)
+    return message
+
+
+def _origins(plan: MonthPlan, checked: Checked, symbols: np.ndarray) -> pd.DataFrame:
+    months = checked.months[checked.months["symbol"].isin(symbols) & checked.months["is_final"]]
+    naive_mae = months["log_return"].abs().groupby(months["symbol"]).mean()
+    last = months[months["month"] == pd.Timestamp(plan.key.origin_month)]
+    currency = {each.symbol: each.currency_code for each in plan.instruments}
+    return pd.DataFrame(
+        {
+            "symbol": last["symbol"],
+            "origin_month": last["month"],
+            "origin_session": last["last_session"],
+            "origin_close": last["close"],
+            "currency_code": last["symbol"].map(currency),
+            "naive_mae": last["symbol"].map(naive_mae),
+        }
+    )

@@ -1,0 +1,98 @@
+"""The run's row in the ledger: opened before the work, closed by publication or by failure, never left behind."""
+
+import importlib.metadata
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+from prefect.runtime import flow_run
+from pydantic_core import to_jsonable_python
+
+from sql.store import Store
+from tasks.alerting import failed_run_alert
+from tasks.database import database_errors
+from tasks.errors import AlreadyPublishedError, BellwetherError, RunInProgressError
+from tasks.planning import MonthPlan
+
+# What shapes the numbers; recorded with every run and model.
+_SHAPING_LIBRARIES = ("bellwether", "tensorflow", "keras", "numpy", "pandas", "scipy", "exchange_calendars")
+
+
+@dataclass
+class OpenRun:
+    """A run that is under way; `outcomes` is what is known of its symbols so far."""
+
+    run_id: int
+    plan: MonthPlan
+    outcomes: pd.DataFrame | None = field(default=None, repr=False)
+
+
+@contextmanager
+def open_run(store: Store, plan: MonthPlan, parameters: dict[str, Any]) -> Iterator[OpenRun]:
+    """Hold the plan's month and its row in the ledger while the block works on it.
+
+    When the block fails the row says why and an alert is opened; when the process is killed, the next run of the month
+    marks the row as abandoned.
+
+    Raises:
+        RunInProgressError: if another process is running the same month.
+        AlreadyPublishedError: if another process has published it since the plan was made.
+    """
+    with database_errors(), store.exclusive(plan.key) as is_ours:
+        if not is_ours:
+            raise RunInProgressError(
+                f"{plan.key.universe} for {plan.key.origin_month:%Y-%m} is being run by another process; "
+                "wait for it to end, or see `bellwether status`."
+            )
+        published = store.find_published(plan.key)
+        if published is not None and published["correction"] >= plan.correction:
+            raise AlreadyPublishedError(
+                f"run {published['run_id']} has published {plan.key.origin_month:%Y-%m} meanwhile"
+            )
+        run = OpenRun(
+            store.begin_run(
+                plan.key,
+                correction=plan.correction,
+                as_of=plan.as_of,
+                known_at=plan.known_at,
+                mode=plan.mode,
+                symbols_asked=len(plan.instruments),
+                flow_run_id=flow_run.get_id(),
+                parameters=to_jsonable_python(parameters),
+                software=software_versions(),
+                started_at=plan.known_at,
+            ),
+            plan,
+        )
+        try:
+            yield run
+        except BaseException as error:  # also Ctrl-C and Prefect's cancellation: the ledger must not say "running"
+            with suppress(Exception):  # the first error is the one to report
+                _fail(store, run, error)
+            raise
+
+
+def software_versions() -> dict[str, str]:
+    """Versions of whatever shapes the numbers, by name."""
+    versions = {name: importlib.metadata.version(name) for name in _SHAPING_LIBRARIES}
+    return {"python": platform.python_version(), **versions}
+
+
+def _fail(store: Store, run: OpenRun, error: BaseException) -> None:
+    if isinstance(error, BellwetherError):
+        message = str(error)
+    elif isinstance(error, Exception):
+        message = f"{type(error).__name__}: {error}"
+    else:
+        message = "It was interrupted."
+    store.fail_run(
+        run.run_id,
+        message=message,
+        finished_at=datetime.now(UTC),
+        outcomes=run.outcomes,
+        alert=failed_run_alert(run.plan.key, message, error),
+    )

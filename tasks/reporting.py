@@ -1,0 +1,71 @@
+"""What a person reads at the end of a run: forecasts in prices, scores beside their peers, where to look further."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from sql.store import MonthKey, Store
+from tasks.database import database_errors
+from tasks.planning import MonthPlan
+
+EXAMPLE_QUERIES = {
+    "The next month of every stock, in prices": (
+        "select symbol, target_month, price_q10, price_q50, price_q90, currency_code\n"
+        "from report.latest_forecast where horizon = 1 order by symbol"
+    ),
+    "How good the forecasts have been, against the random walk and the baseline": (
+        "select horizon, forecaster, months, crps, skill_vs_persistence, skill_vs_baseline, coverage_80\n"
+        "from report.scorecard where window_months is null order by horizon, forecaster"
+    ),
+    "What was said beside what came": (
+        "select symbol, origin_month, target_month, price_q10, price_q50, price_q90, price_actual\n"
+        "from report.forecast_vs_actual where is_served and horizon = 1 order by target_month desc, symbol limit 20"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class MonthSummary:
+    """A month as its reader sees it, from the tables alone."""
+
+    key: MonthKey
+    run_id: int
+    is_already_done: bool
+    served: str
+    message: str
+    forecasts: pd.DataFrame = field(repr=False)
+    """symbol, horizon, target_month, forecaster, currency_code, origin_close, price_q10, price_q50, price_q90."""
+    scores: pd.DataFrame = field(repr=False)
+    """Rows of `report.scorecard` of the universe."""
+    drift: pd.DataFrame = field(repr=False)
+    """Rows of `report.drift_status` of the universe."""
+    outcomes: pd.DataFrame = field(repr=False)
+    """symbol, outcome, reason, last_session, months."""
+
+
+def summarise_published(store: Store, plan: MonthPlan) -> MonthSummary:
+    """The month's run in force, of a month that is already published."""
+    with database_errors():
+        published = store.find_published(plan.key)
+    if published is None:
+        raise ValueError(f"{plan.key} must be published to be summarised, and it is not.")
+    return summarise_month(store, plan, int(published["run_id"]), is_already_done=True)
+
+
+def summarise_month(store: Store, plan: MonthPlan, run_id: int, *, is_already_done: bool) -> MonthSummary:
+    """Read a published month back."""
+    universe: dict[str, Any] = {"source": plan.key.source, "universe": plan.key.universe}
+    with database_errors():
+        run = store.read_report("run", run_id=run_id).iloc[0]
+        return MonthSummary(
+            key=plan.key,
+            run_id=run_id,
+            is_already_done=is_already_done,
+            served=run["served"],
+            message=run["message"],
+            forecasts=store.read_report("summary_forecasts", run_id=run_id),
+            scores=store.read_report("scorecard", **universe),
+            drift=store.read_report("drift_status", **universe),
+            outcomes=store.read_report("symbol_outcomes", run_id=run_id),
+        )

@@ -1,0 +1,69 @@
+"""Daily bars of two indices, 1999-01-04 to 2018-12-31, without a network or a file.
+
+They are package data of `arch` (`arch.data.sp500`, `arch.data.nasdaq`): the S&P 500 and the NASDAQ Composite as Yahoo
+had them. Both are price indices: no splits, no dividends, and adj_close equals close.
+"""
+
+import functools
+from collections.abc import Sequence
+from datetime import date, datetime
+
+import pandas as pd
+
+from tasks.calendars import last_closed_session
+from tasks.sources import ACTION_TYPES, BAR_TYPES, INSTRUMENT_TYPES, Fetched, Outcome, SourceOutcome, spans, stack
+
+EXCHANGES = {"^GSPC": "XNYS", "^IXIC": "XNAS"}
+
+
+class SampleSource:
+    """The two sample indices as a price source; see `tasks.sources.Source`."""
+
+    kind = "sample"
+    default_universe = "sample"
+
+    def instruments(self) -> pd.DataFrame:
+        """Both indices with their exchange, currency, first and last session."""
+        return _instruments(_bars())
+
+    def fetch(self, symbols: Sequence[str], first: date | None, now: datetime) -> Fetched:
+        """Bars from `first` to the last session closed at `now`, and no actions; see `tasks.sources.Source`."""
+        frames, outcomes = [], []
+        everything = _bars()
+        for symbol in dict.fromkeys(symbols):
+            if symbol not in EXCHANGES:
+                reason = f"the sample has only {' and '.join(EXCHANGES)}"
+                outcomes.append(SourceOutcome(symbol, Outcome.MISSING, reason))
+                continue
+            last_closed = pd.Timestamp(last_closed_session(EXCHANGES[symbol], now))
+            is_wanted = (everything["symbol"] == symbol) & (everything["session"] <= last_closed)
+            if first is not None:
+                is_wanted &= everything["session"] >= pd.Timestamp(first)
+            frames.append(everything[is_wanted])
+            outcomes.append(
+                SourceOutcome(symbol, Outcome.OK)
+                if is_wanted.any()
+                else SourceOutcome(
+                    symbol, Outcome.MISSING, f"no prices from {first or 'the start'} to {last_closed:%Y-%m-%d}"
+                )
+            )
+        bars = stack(frames, BAR_TYPES)
+        return Fetched(bars, stack([], ACTION_TYPES), tuple(outcomes), _instruments(bars))
+
+
+def _instruments(bars: pd.DataFrame) -> pd.DataFrame:
+    table = spans(bars)
+    return stack([table.assign(exchange_mic=table["symbol"].map(EXCHANGES), currency_code="USD")], INSTRUMENT_TYPES)
+
+
+@functools.lru_cache(maxsize=1)
+def _bars() -> pd.DataFrame:
+    # Imported here: reading the package data is all that `arch` is needed for.
+    import arch.data.nasdaq
+    import arch.data.sp500
+
+    frames = []
+    for symbol, data in (("^GSPC", arch.data.sp500), ("^IXIC", arch.data.nasdaq)):
+        table = data.load().rename(columns=str.lower).rename_axis("session").reset_index()
+        frames.append(table.assign(symbol=symbol))
+    return stack(frames, BAR_TYPES)

@@ -1,0 +1,237 @@
+"""The month against a real Postgres and a real Prefect, with a network of two units."""
+
+import hashlib
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psycopg2
+import pytest
+
+import flows.monthly
+from flows.monthly import monthly_forecast
+from tasks.errors import NotEnoughHistoryError, PricesIncompleteError
+
+TABLES = [
+    "market.instrument",
+    "market.daily_bar",
+    "market.corporate_action",
+    "market.bar_revision",
+    "ops.run",
+    "ops.symbol_outcome",
+    "ops.drift_check",
+    "ops.alert",
+    "forecast.model_version",
+    "forecast.baseline_coefficient",
+    "forecast.candidate",
+    "forecast.forecast_origin",
+    "forecast.forecast",
+    "forecast.forecast_error",
+    "forecast.backtest_error",
+]
+
+
+def query(url: str, statement: str) -> list[tuple]:
+    with psycopg2.connect(url) as connection, connection.cursor() as cursor:
+        cursor.execute(statement)
+        rows = cursor.fetchall()
+    connection.close()
+    return rows
+
+
+def snapshot(url: str) -> dict[str, str]:
+    """A digest of every table's rows."""
+    rows = {table: query(url, f"select t::text from {table} t order by 1") for table in TABLES}
+    return {table: hashlib.sha256(repr(content).encode()).hexdigest() for table, content in rows.items()}
+
+
+def write_prices(path: Path, bars: pd.DataFrame) -> str:
+    bars.to_csv(path, index=False)
+    return f"file:{path}"
+
+
+def test_monthly_forecast_fills_every_table_of_the_month(machine: None, database_url: str) -> None:
+    summary = monthly_forecast(as_of=date(2018, 12, 31), source="sample")
+    assert not summary.is_already_done
+    counted = dict(query(database_url, "select forecaster, count(*) from forecast.forecast group by 1"))
+    assert counted == {"hybrid": 24, "baseline": 24, "persistence": 24}
+    assert query(database_url, "select count(*) from forecast.forecast where is_served") == [(24,)]
+    assert query(
+        database_url,
+        "select distinct origin_month, min(target_month), max(target_month) from forecast.forecast group by 1",
+    ) == [(date(2018, 12, 1), date(2019, 1, 1), date(2019, 12, 1))]
+    assert query(database_url, "select status, symbols_asked, symbols_forecast from ops.run") == [("published", 2, 2)]
+    assert query(database_url, "select symbol, outcome, months from ops.symbol_outcome order by 1") == [
+        ("^GSPC", "ok", 240),
+        ("^IXIC", "ok", 240),
+    ]
+    ((weights, digest, verdict),) = query(
+        database_url, "select weights, weights_sha256, verdict from forecast.model_version"
+    )
+    assert hashlib.sha256(bytes(weights)).hexdigest() == digest
+    assert verdict in ("hybrid", "baseline")
+    assert query(database_url, "select count(*) from ops.drift_check where status = 'not_enough_data'") == [(4,)]
+    assert query(
+        database_url,
+        "select origin_session, round(origin_close::numeric, 2)::float from forecast.forecast_origin where symbol = '^GSPC'",
+    ) == [(date(2018, 12, 31), 2506.85)]
+
+
+def test_monthly_forecast_run_twice_leaves_the_same_rows(machine: None, database_url: str) -> None:
+    first = monthly_forecast(as_of=date(2018, 12, 31), source="sample")
+    before = snapshot(database_url)
+    second = monthly_forecast(as_of=date(2018, 12, 31), source="sample")
+    assert second.is_already_done
+    assert second.run_id == first.run_id
+    assert snapshot(database_url) == before
+    pd.testing.assert_frame_equal(second.forecasts, first.forecasts)
+
+
+def test_monthly_forecast_rerun_is_a_correction_and_keeps_the_first(machine: None, database_url: str) -> None:
+    monthly_forecast(as_of=date(2018, 12, 31), source="sample")
+    first = query(database_url, "select * from forecast.forecast order by symbol, horizon, forecaster")
+    monthly_forecast(as_of=date(2018, 12, 31), source="sample", rerun=True)
+    assert query(database_url, "select correction, status from ops.run order by 1") == [
+        (0, "published"),
+        (1, "published"),
+    ]
+    every = query(database_url, "select * from forecast.forecast order by run_id, symbol, horizon, forecaster")
+    assert every[: len(first)] == first
+    # The model is kept and the data are the same, so the correction says the same.
+    assert [row[1:] for row in every[len(first) :]] == [row[1:] for row in first]
+    assert query(database_url, "select count(*), count(distinct run_id) from report.latest_forecast") == [(24, 1)]
+
+
+def test_monthly_forecast_catch_up_scores_what_has_happened(
+    machine: None, database_url: str, index_bars: pd.DataFrame
+) -> None:
+    monthly_forecast(as_of=date(2018, 12, 31), source="sample", catch_up=2)
+    assert query(database_url, "select origin_month from ops.run order by run_id") == [
+        (date(2018, 10, 1),),
+        (date(2018, 11, 1),),
+        (date(2018, 12, 1),),
+    ]
+    scored = query(
+        database_url,
+        "select origin_month, horizon, actual_log_return, error, q50, crps from forecast.forecast_error "
+        "join forecast.forecast using (run_id, symbol, horizon, forecaster) "
+        "where symbol = '^GSPC' and forecaster = 'baseline' order by 1, 2",
+    )
+    assert [row[:2] for row in scored] == [(date(2018, 10, 1), 1), (date(2018, 10, 1), 2), (date(2018, 11, 1), 1)]
+    close = index_bars[index_bars["ticker"] == "SPX"].set_index("date")["close"]
+    ends = {month: close[close.index.to_period("M") == month].iloc[-1] for month in ("2018-10", "2018-11", "2018-12")}
+    expected = [
+        np.log(ends["2018-11"] / ends["2018-10"]),
+        np.log(ends["2018-12"] / ends["2018-10"]),
+        np.log(ends["2018-12"] / ends["2018-11"]),
+    ]
+    assert [row[2] for row in scored] == pytest.approx(expected, abs=1e-12)
+    assert [row[3] for row in scored] == pytest.approx([row[4] - row[2] for row in scored], abs=1e-15)
+    assert query(database_url, "select count(distinct forecaster) from report.scorecard where horizon = 1") == [(4,)]
+
+
+def test_monthly_forecast_never_sees_what_came_after_as_of(
+    machine: None, database_url: str, index_bars: pd.DataFrame, tmp_path: Path
+) -> None:
+    """The canary: shuffling all bars after `as_of` changes no bit of any forecast."""
+    as_of = date(2015, 6, 15)
+    later = (index_bars["date"] > pd.Timestamp(as_of)).to_numpy()
+    shuffled = index_bars.copy()
+    values = [name for name in index_bars.columns if name not in ("ticker", "date")]
+    order = np.random.default_rng(5).permutation(np.flatnonzero(later))
+    shuffled.loc[later, values] = index_bars.iloc[order][values].to_numpy()
+    assert not shuffled.equals(index_bars)
+
+    written = []
+    for name, bars in (("truth", index_bars), ("shuffled", shuffled)):
+        # Another universe in another schema-fresh month: the second run may use nothing of the first.
+        query(
+            database_url,
+            "truncate market.daily_bar, market.instrument, market.corporate_action, ops.run cascade; select 1",
+        )
+        monthly_forecast(as_of=as_of, source=write_prices(tmp_path / f"{name}.csv", bars))
+        rows = query(database_url, "select * from forecast.forecast order by symbol, horizon, forecaster")
+        written.append([row[1:] for row in rows])
+    assert len(written[0]) == 2 * 12 * 3
+    assert written[0] == written[1]
+
+
+def test_monthly_forecast_leaves_a_stale_symbol_out_and_names_it(
+    machine: None, database_url: str, index_bars: pd.DataFrame, tmp_path: Path
+) -> None:
+    gone = index_bars[index_bars["ticker"] == "SPX"].assign(ticker="GONE")
+    bars = pd.concat([index_bars, gone[gone["date"] < "2018-06-15"]])
+    monthly_forecast(as_of=date(2018, 12, 31), source=write_prices(tmp_path / "p.csv", bars), min_coverage=0.6)
+    outcomes = dict(query(database_url, "select symbol, outcome from ops.symbol_outcome"))
+    assert outcomes == {"COMP": "ok", "GONE": "stale", "SPX": "ok"}
+    ((reason,),) = query(database_url, "select reason from report.data_quality where symbol = 'GONE'")
+    assert "2018-06-14" in reason
+    assert query(database_url, "select distinct symbol from forecast.forecast order by 1") == [("COMP",), ("SPX",)]
+
+
+def test_monthly_forecast_publishes_nothing_below_the_coverage_and_says_so(
+    machine: None, database_url: str, index_bars: pd.DataFrame, tmp_path: Path
+) -> None:
+    bars = index_bars[(index_bars["ticker"] == "SPX") | (index_bars["date"] < "2018-06-15")]
+    source = write_prices(tmp_path / "p.csv", bars)
+    with pytest.raises(PricesIncompleteError, match="1 of 2 symbols do"):
+        monthly_forecast(as_of=date(2018, 12, 31), source=source)
+    assert query(database_url, "select status from ops.run") == [("failed",)]
+    assert query(database_url, "select outcome from ops.symbol_outcome order by symbol") == [("stale",), ("ok",)]
+    assert query(database_url, "select kind from report.open_alert") == [("coverage",)]
+    assert query(database_url, "select count(*) from forecast.forecast") == [(0,)]
+
+    # The bars arrive: the month is completed, and the alert clears.
+    source = write_prices(tmp_path / "p.csv", index_bars)
+    monthly_forecast(as_of=date(2018, 12, 31), source=source)
+    assert query(database_url, "select count(*) from report.open_alert") == [(0,)]
+    assert query(database_url, "select status from ops.run order by run_id") == [("failed",), ("published",)]
+
+
+@pytest.mark.parametrize("step", ["train_candidates", "make_forecasts", "watch_drift", "publish_month"])
+def test_monthly_forecast_interrupted_at_a_step_is_completed_by_the_next_run(
+    machine: pytest.MonkeyPatch, database_url: str, step: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with machine.context() as broken:
+        broken.setattr(flows.monthly, step, fail)
+        with pytest.raises(KeyboardInterrupt):
+            monthly_forecast(as_of=date(2018, 12, 31), source="sample")
+    assert query(database_url, "select status, message from ops.run") == [("failed", "It was interrupted.")]
+    assert query(database_url, "select count(*) from forecast.forecast_origin") == [(0,)]
+    assert query(database_url, "select count(*) from report.latest_forecast") == [(0,)]
+    monthly_forecast(as_of=date(2018, 12, 31), source="sample")
+    assert query(database_url, "select count(*) from report.latest_forecast") == [(24,)]
+
+
+def test_monthly_forecast_asks_for_more_months_before_it_writes_anything(machine: None, database_url: str) -> None:
+    before = snapshot(database_url)
+    with pytest.raises(NotEnoughHistoryError, match="at least 96 complete months are needed.* there are 24"):
+        monthly_forecast(as_of=date(2000, 12, 31), source="sample")
+    assert snapshot(database_url) == before
+
+
+def test_monthly_forecast_keeps_its_model_and_retrains_after_a_year(machine: None, database_url: str) -> None:
+    monthly_forecast(as_of=date(2017, 11, 30), source="sample")
+    monthly_forecast(as_of=date(2018, 10, 31), source="sample")
+    monthly_forecast(as_of=date(2018, 11, 30), source="sample")
+    assert query(database_url, "select run_id, candidate from forecast.candidate order by 1, 2") == [
+        (1, "baseline"),
+        (1, "retrain"),
+        (2, "baseline"),
+        (2, "keep"),
+        (3, "baseline"),
+        (3, "keep"),
+        (3, "retrain"),
+    ]
+    judged = query(database_url, "select trained_through, judged_from from forecast.model_version order by 1")
+    assert all(trained <= first for trained, first in judged)
+
+
+def test_monthly_forecast_told_to_serve_the_baseline_serves_it(machine: None, database_url: str) -> None:
+    monthly_forecast(as_of=date(2018, 12, 31), source="sample", mode="baseline")
+    assert query(database_url, "select distinct forecaster from report.latest_forecast") == [("baseline",)]
+    assert query(database_url, "select served from ops.run") == [("baseline",)]
