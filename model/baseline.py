@@ -105,6 +105,8 @@ def _fit_horizon(
 ) -> tuple[float, Floats, float, Floats, Floats]:
     """Centre, beta, intercept and shape of one horizon, and the raw optimum to start the next horizon from."""
     levels = np.array(config.quantile_levels)
+    gaussian = norm.ppf(levels)
+    ridge = config.ridge * (1.0 + config.ridge_rows / len(target))
     mean = weights @ x
     deviation = np.sqrt(weights @ (x - mean) ** 2) + 1e-9
     standard = (x - mean) / deviation
@@ -118,14 +120,16 @@ def _fit_horizon(
         spread = unit * np.exp(np.clip(log_scale, -LARGEST_LOG_SCALE, LARGEST_LOG_SCALE))
         error = target[:, None] - centre - spread[:, None] * shape
         slope = levels - (error < 0)
-        loss = weights @ (slope * error).sum(axis=1) / size + config.ridge * beta @ beta
+        loss = weights @ (slope * error).sum(axis=1) / size
+        loss += ridge * (beta @ beta + (shape - gaussian) @ (shape - gaussian))
         pull = -weights[:, None] * slope / size  # of each quantile of each row
         to_scale = (pull @ shape) * spread * inside
-        gradient = [[size * pull.sum()], standard.T @ to_scale + 2 * config.ridge * beta, spread @ pull]
+        gradient = [[size * pull.sum()], standard.T @ to_scale + 2 * ridge * beta]
+        gradient.append(spread @ pull + 2 * ridge * (shape - gaussian))
         return float(loss), np.concatenate(gradient)
 
     if start is None:
-        start = np.concatenate([[0.0], np.zeros(count), norm.ppf(levels)])
+        start = np.concatenate([[0.0], np.zeros(count), gaussian])
     best = minimize(loss_and_gradient, start, jac=True, method="L-BFGS-B", options={"maxiter": 100}).x
     beta = best[1 : count + 1] / deviation
     return size * best[0], beta, float(-mean @ beta), np.sort(best[count + 1 :]), best

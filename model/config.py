@@ -19,7 +19,10 @@ class ForecasterConfig:
     sample_half_life_years: float = 15.0
     """Age at which a training month counts half."""
     ridge: float = 1e-3
-    """Shrinkage of the baseline's coefficients towards zero, in units of the standardised terms."""
+    """Shrinkage of the baseline's coefficients towards zero, in units of the standardised terms, and of its shape
+    towards a Gaussian's."""
+    ridge_rows: float = 100_000.0
+    """A sample of so many symbol-months is shrunk by twice `ridge`, half of it by three times, and so on."""
 
     units: int = 50
     """Width of the LSTM and of the GRU."""

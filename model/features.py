@@ -138,7 +138,8 @@ def _terms(returns: Floats, variance: Floats, sigma: Floats, smallest: float) ->
     """[N, T, K]: log volatilities over several spans against sigma, own and market-wide, and past returns."""
 
     def against_sigma(half_life: float) -> Floats:
-        return np.log(np.maximum(np.sqrt(_ewma(variance, half_life)), smallest) / sigma)
+        ratio: Floats = np.log(np.maximum(np.sqrt(_ewma(variance, half_life)), smallest) / sigma)
+        return ratio
 
     one, long_run = against_sigma(0.5), against_sigma(np.inf)
     six, twelve, sixty = against_sigma(6.0), against_sigma(12.0), against_sigma(60.0)
@@ -146,7 +147,8 @@ def _terms(returns: Floats, variance: Floats, sigma: Floats, smallest: float) ->
     momentum = _trailing_sum(returns, 12) / (sigma * np.sqrt(12.0))
     own = [one, six, twelve, sixty, long_run, last, momentum]
     market = [_market(term) for term in (one, twelve, sixty)]
-    return np.nan_to_num(np.clip(np.stack(own + market, axis=-1), -_BOUND, _BOUND))
+    terms: Floats = np.nan_to_num(np.clip(np.stack(own + market, axis=-1), -_BOUND, _BOUND))
+    return terms
 
 
 def _inputs(
@@ -205,15 +207,3 @@ def _market(values: Floats) -> Floats:
     present = np.isfinite(values)
     mean = np.where(present, values, 0.0).sum(axis=0) / np.maximum(present.sum(axis=0), 1)
     return np.broadcast_to(mean, values.shape)
-
-
-def known_actuals(panel: Panel) -> pd.DataFrame:
-    """The panel's targets that have come true: symbol, origin_month, horizon, log_return."""
-    symbol, month, column = np.nonzero(np.isfinite(panel.y))
-    frame = {
-        "symbol": pd.Series(np.asarray(panel.symbols, dtype=object)[symbol], dtype="str"),
-        "origin_month": panel.months[month],
-        "horizon": column + 1,
-        "log_return": panel.y[symbol, month, column],
-    }
-    return pd.DataFrame(frame)

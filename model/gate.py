@@ -45,7 +45,6 @@ def judge(scored: pd.DataFrame, config: ForecasterConfig) -> Verdict:
         The verdict; 'baseline' when there are too few months for a test.
     """
     losses = _monthly_losses(scored)
-    by_horizon = losses.reset_index("horizon").groupby("horizon")
     numbers = pd.DataFrame([_numbers(int(str(h)), of_horizon) for h, of_horizon in losses.groupby("horizon")])
     if losses.empty:
         return Verdict("baseline", "The baseline is served: no judged month was there.", np.nan, 1.0, 0, numbers)

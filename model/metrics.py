@@ -144,4 +144,5 @@ def score_forecasts(forecasts: pd.DataFrame, actuals: pd.DataFrame) -> pd.DataFr
         is_covered_95=is_covered(actual=actual, lower=q["q025"], upper=q["q975"]),
         is_direction_right=is_direction_right(actual=actual, forecast=q["q50"]),
     )
-    return scored.loc[:, SCORE_COLUMNS]
+    columns: pd.DataFrame = scored.loc[:, SCORE_COLUMNS]
+    return columns

@@ -74,7 +74,8 @@ def test_monthly_forecast_fills_every_table_of_the_month(machine: None, database
     assert query(database_url, "select count(*) from ops.drift_check where status = 'not_enough_data'") == [(4,)]
     assert query(
         database_url,
-        "select origin_session, round(origin_close::numeric, 2)::float from forecast.forecast_origin where symbol = '^GSPC'",
+        "select origin_session, round(origin_close::numeric, 2)::float from forecast.forecast_origin "
+        "where symbol = '^GSPC'",
     ) == [(date(2018, 12, 31), 2506.85)]
 
 
@@ -209,7 +210,7 @@ def test_monthly_forecast_interrupted_at_a_step_is_completed_by_the_next_run(
 
 def test_monthly_forecast_asks_for_more_months_before_it_writes_anything(machine: None, database_url: str) -> None:
     before = snapshot(database_url)
-    with pytest.raises(NotEnoughHistoryError, match="at least 96 complete months are needed.* there are 24"):
+    with pytest.raises(NotEnoughHistoryError, match=r"at least 96 complete months are needed.* there are 24"):
         monthly_forecast(as_of=date(2000, 12, 31), source="sample")
     assert snapshot(database_url) == before
 

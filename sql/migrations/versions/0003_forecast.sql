@@ -56,7 +56,7 @@ create table forecast.baseline_coefficient (
 comment on table forecast.baseline_coefficient is 'One row per model version, horizon and term of the baseline: quantile = centre + volatility × √horizon × exp(Σ coefficient × feature) × standard quantile.';
 comment on column forecast.baseline_coefficient.model_version_id is 'Version, see forecast.model_version.';
 comment on column forecast.baseline_coefficient.horizon is 'Months ahead.';
-comment on column forecast.baseline_coefficient.term is 'centre (log return), a feature of the log-scale, or a quantile of the pooled standardised return.';
+comment on column forecast.baseline_coefficient.term is 'centre (log return), intercept of the log-scale, or the feature of the log-scale that the coefficient multiplies.';
 comment on column forecast.baseline_coefficient.value is 'Fitted value.';
 
 create table forecast.candidate (
