@@ -80,6 +80,7 @@ def store(database_url: str) -> Iterator[Store]:
 
 def _make_database(home: Path, superuser_url: str, name: str, template: str = "template0") -> str:
     _as_superuser(superuser_url, f"create database {name} owner bellwether template {template}")
+    _as_superuser(superuser_url, f"revoke all on database {name} from public")
     _as_superuser(superuser_url, f"grant connect on database {name} to bellwether_reader")
     return f"{server.url(home).rpartition('/')[0]}/{name}"
 
