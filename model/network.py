@@ -10,6 +10,12 @@ from typing import Any
 from model.config import ForecasterConfig
 
 
+def load_library() -> None:
+    """Import TensorFlow and Keras, which takes seconds, so that a caller can choose when."""
+    import keras  # noqa: F401
+    import tensorflow  # noqa: F401
+
+
 def build_network(input_count: int, config: ForecasterConfig) -> Any:
     """Stock Keras layers, uninitialised randomness: set the seed before the call.
 

@@ -11,16 +11,19 @@ from tasks.planning import MonthPlan
 
 EXAMPLE_QUERIES = {
     "The next month of every stock, in prices": (
-        "select symbol, target_month, price_q10, price_q50, price_q90, currency_code\n"
+        "select symbol, target_month, round(price_q10::numeric, 2) as low, round(price_q50::numeric, 2) as middle,\n"
+        "       round(price_q90::numeric, 2) as high, currency_code\n"
         "from report.latest_forecast where horizon = 1 order by symbol"
     ),
     "How good the forecasts have been, against the random walk and the baseline": (
-        "select horizon, forecaster, months, crps, skill_vs_persistence, skill_vs_baseline, coverage_80\n"
-        "from report.scorecard where window_months is null order by horizon, forecaster"
+        "select horizon, forecaster, months, round(crps::numeric, 4) as crps,\n"
+        "       round(skill_vs_persistence::numeric, 3) as skill_vs_persistence, round(coverage_80, 2) as coverage_80\n"
+        "from report.scorecard where window_months is null and horizon in (1, 6) order by horizon, forecaster"
     ),
     "What was said beside what came": (
-        "select symbol, origin_month, target_month, price_q10, price_q50, price_q90, price_actual\n"
-        "from report.forecast_vs_actual where is_served and horizon = 1 order by target_month desc, symbol limit 20"
+        "select symbol, target_month, round(price_q10::numeric, 2) as low, round(price_q50::numeric, 2) as middle,\n"
+        "       round(price_q90::numeric, 2) as high, round(price_actual::numeric, 2) as actual\n"
+        "from report.forecast_vs_actual where is_served and horizon = 1 order by target_month desc, symbol limit 4"
     ),
 }
 

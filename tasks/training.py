@@ -2,7 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -15,6 +18,7 @@ from model.config import ForecasterConfig
 from model.features import Panel, make_panel
 from model.forecaster import Forecaster, train
 from model.gate import Verdict, judge
+from model.network import load_library
 from model.split import split_origins
 from model.training import Epoch
 from model.weights import from_bytes, to_bytes
@@ -97,6 +101,8 @@ def train_candidates(plan: MonthPlan, config: ForecasterConfig, checked: Checked
     Raises:
         NotEnoughHistoryError: if there are too few months to train and to judge.
     """
+    with _silence():
+        load_library()
     try:
         panel = make_panel(checked.months, config)
         split = split_origins(len(panel.months), config)
@@ -143,6 +149,20 @@ def compare_candidates(plan: MonthPlan, candidates: Candidates) -> Choice:
         candidates=_candidate_rows(candidates.models, verdicts, scores, best, served, reason),
         backtest_errors=backtest_errors,
     )
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep what TensorFlow's native code prints while it is loaded, before any setting of it counts, off the screen."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _train(panel: Panel, config: ForecasterConfig) -> Forecaster:

@@ -4,7 +4,9 @@ select
     f.q025, f.q10, f.q50, f.q90, f.q975,
     e.actual_log_return, e.error, e.crps, e.is_covered_80, e.is_covered_95, e.is_direction_right,
     o.currency_code, o.origin_close,
+    o.origin_close * exp(f.q10)               as price_q10,
     o.origin_close * exp(f.q50)               as price_q50,
+    o.origin_close * exp(f.q90)               as price_q90,
     o.origin_close * exp(e.actual_log_return) as price_actual,
     abs(e.error) / nullif(o.naive_mae, 0)     as scaled_absolute_error,
     e.scored_at, r.source, r.universe, r.is_retrospective, f.run_id
