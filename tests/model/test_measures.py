@@ -1,0 +1,163 @@
+"""Metrics, tests of skill, the gate and the drift check against values worked by hand, loops and other libraries."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from simulated import SMALL
+
+from model.drift import ALARM_THRESHOLD, check_drift
+from model.gate import judge
+from model.metrics import coverage, crps, hit_rate, mae, mase, mse, pinball, rmse, score_forecasts, winkler
+from model.skill import compare, skill
+
+LEVELS = np.array(SMALL.quantile_levels)
+
+
+def test_pinball_by_hand() -> None:
+    loss = pinball(actual=np.array([1.0]), quantiles=np.array([[0.0, 3.0]]), levels=[0.1, 0.9])
+    assert loss.tolist() == [[pytest.approx(0.1), pytest.approx(0.2)]]
+
+
+def test_crps_equals_a_plain_loop() -> None:
+    rng = np.random.default_rng(1)
+    actual, quantiles = rng.normal(size=5), np.sort(rng.normal(size=(5, 13)), axis=1)
+    expected = []
+    for y, row in zip(actual, quantiles, strict=True):
+        total = 0.0
+        for level, q in zip(LEVELS, row, strict=True):
+            total += 2 * (level * (y - q) if y >= q else (1 - level) * (q - y))
+        expected.append(total / 13)
+    assert crps(actual=actual, quantiles=quantiles, levels=LEVELS) == pytest.approx(expected)
+
+
+def test_crps_on_a_fine_grid_tends_to_that_of_a_gaussian() -> None:
+    """Gneiting and Raftery 2007, eq. 21: for N(0, 1) and y = 0.7."""
+    levels = (np.arange(4000) + 0.5) / 4000
+    y = 0.7
+    exact = y * (2 * stats.norm.cdf(y) - 1) + 2 * stats.norm.pdf(y) - 1 / np.sqrt(np.pi)
+    found = crps(actual=np.array([y]), quantiles=stats.norm.ppf(levels)[None], levels=levels)
+    assert found[0] == pytest.approx(exact, abs=1e-4)
+
+
+def test_point_metrics_by_hand() -> None:
+    actual, forecast = np.array([1.0, -2.0, 3.0]), np.array([2.0, -2.0, 1.0])
+    assert mae(actual=actual, forecast=forecast) == pytest.approx(1.0)
+    assert mse(actual=actual, forecast=forecast) == pytest.approx(5 / 3)
+    assert rmse(actual=actual, forecast=forecast) == pytest.approx(np.sqrt(5 / 3))
+    assert mase(actual=actual, forecast=forecast) == pytest.approx(0.5)
+    assert hit_rate(actual=actual, forecast=forecast) == pytest.approx(1.0)
+    assert coverage(actual=actual, lower=np.array([0.0, -1.0, 3.0]), upper=np.full(3, 3.0)) == pytest.approx(2 / 3)
+
+
+def test_winkler_by_hand() -> None:
+    scores = winkler(actual=np.array([0.0, 3.0]), lower=np.array([-1.0, -1.0]), upper=np.array([1.0, 1.0]), level=0.8)
+    assert scores == pytest.approx([2.0, 2.0 + 10 * 2.0])
+
+
+def test_score_forecasts_leaves_out_what_has_not_happened() -> None:
+    names = ["q025", "q05", "q10", "q20", "q30", "q40", "q50", "q60", "q70", "q80", "q90", "q95", "q975"]
+    origin = pd.Timestamp("2020-01-01")
+    forecasts = pd.DataFrame(
+        {
+            "symbol": ["A", "B"],
+            "origin_month": origin,
+            "target_month": pd.Timestamp("2020-02-01"),
+            "horizon": 1,
+            "forecaster": "hybrid",
+        }
+    ).assign(**{name: (place - 6) / 100 for place, name in enumerate(names)})
+    actuals = pd.DataFrame({"symbol": ["A", "B"], "origin_month": origin, "horizon": 1, "log_return": [0.05, np.nan]})
+    (row,) = score_forecasts(forecasts, actuals).to_dict("records")
+    assert (row["symbol"], row["actual_log_return"], row["error"]) == ("A", 0.05, -0.05)
+    assert (row["is_covered_80"], row["is_covered_95"], row["is_direction_right"]) == (False, True, False)
+
+
+def test_compare_is_the_t_test_of_the_mean_at_one_month() -> None:
+    rng = np.random.default_rng(2)
+    loss, reference = rng.normal(1.0, 0.1, 40), rng.normal(1.05, 0.1, 40)
+    expected = stats.ttest_1samp(loss - reference, 0.0)
+    found = compare(loss=loss, reference=reference, horizon=1)
+    # With h = 1 the correction turns the variance over n into the one over n - 1: exactly Student's test.
+    assert found.statistic == pytest.approx(expected.statistic)
+    assert found.p_two_sided == pytest.approx(expected.pvalue)
+    assert found.p_one_sided == pytest.approx(expected.pvalue / 2)
+
+
+def test_compare_by_hand_at_two_months() -> None:
+    """D = 1, -1, 2, 0, 3: mean 1, gamma_0 = 2, gamma_1 = (0·-2 + -2·1 + 1·-1 + -1·2) / 5 = -1."""
+    d = np.array([1.0, -1.0, 2.0, 0.0, 3.0])
+    variance = (2.0 + 2 * -1.0) / 5
+    assert variance == 0.0  # so that Bartlett's weights step in: 2 + 2 · 0.5 · -1 = 1
+    expected = 1.0 / np.sqrt(1.0 / 5) * np.sqrt((5 + 1 - 4 + 2 / 5) / 5)
+    assert compare(loss=d, reference=np.zeros(5), horizon=2).statistic == pytest.approx(expected)
+
+
+def test_compare_gives_no_verdict_on_too_few_months() -> None:
+    few = compare(loss=np.zeros(4), reference=np.ones(4), horizon=3)
+    assert (few.p_one_sided, few.months) == (1.0, 4)
+
+
+def test_skill_is_the_share_of_loss_saved() -> None:
+    assert skill(loss=np.array([1.0, 2.0]), reference=np.array([2.0, 2.0])) == pytest.approx(0.25)
+
+
+def make_scores(factor: float, noise: float, months: int = 40) -> pd.DataFrame:
+    """CRPS of one symbol: the baseline's about 1, the hybrid's `factor` of it."""
+    rng = np.random.default_rng(4)
+    baseline = 1.0 + 0.2 * rng.random(months)
+    losses = {
+        "baseline": baseline,
+        "hybrid": factor * baseline + noise * rng.normal(size=months),
+        "persistence": baseline,
+    }
+    origins = pd.date_range("2010-01-01", periods=months, freq="MS")
+    return pd.concat(
+        pd.DataFrame({"symbol": "A", "origin_month": origins, "horizon": h, "forecaster": name, "crps": loss})
+        for name, loss in losses.items()
+        for h in (1, 2)
+    )
+
+
+@pytest.mark.parametrize(
+    ("factor", "noise", "served"),
+    [(0.9, 0.01, "hybrid"), (1.0, 0.01, "baseline"), (1.1, 0.01, "baseline"), (0.999, 0.3, "baseline")],
+)
+def test_judge_serves_the_hybrid_only_with_evidence(factor: float, noise: float, served: str) -> None:
+    verdict = judge(make_scores(factor, noise), SMALL)
+    assert verdict.served == served
+    assert served in verdict.reason
+    assert len(verdict.numbers) == 2
+
+
+def test_judge_serves_the_baseline_when_there_is_too_little_to_judge() -> None:
+    assert judge(make_scores(0.5, 0.0, months=5), SMALL).served == "baseline"
+
+
+def test_check_drift_waits_for_six_months() -> None:
+    assert check_drift(pd.Series([1.0] * 5), reference_mean=0.0, reference_sd=0.02).status == "not_enough_data"
+
+
+def test_check_drift_adds_up_what_is_worse_than_usual() -> None:
+    """Each month 2 deviations worse than usual, less the allowance of a half: 1.5 a month."""
+    ratio = pd.Series(np.exp([0.04] * 6))
+    result = check_drift(ratio, reference_mean=0.0, reference_sd=0.02)
+    assert result.statistic == pytest.approx(9.0)
+    assert result.status == "alarm"
+    assert result.p_value < 0.01
+    assert (
+        check_drift(
+            ratio[:3].tolist() and pd.Series(np.exp([-0.04] * 20)), reference_mean=0.0, reference_sd=0.02
+        ).statistic
+        == 0.0
+    )
+
+
+def test_check_drift_stays_calm_while_nothing_changes() -> None:
+    rng = np.random.default_rng(6)
+    alarms = [
+        check_drift(pd.Series(np.exp(rng.normal(0.0, 0.02, 36))), reference_mean=0.0, reference_sd=0.02).statistic
+        > ALARM_THRESHOLD
+        for _ in range(300)
+    ]
+    assert np.mean(alarms) < 0.03

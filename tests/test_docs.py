@@ -1,0 +1,73 @@
+"""What the pages say holds: their commands exist, their queries run, their settings and codes are the program's."""
+
+import re
+from pathlib import Path
+
+import psycopg2
+import pytest
+import typer
+
+from flows.cli import app
+from tasks import errors
+from tasks.reporting import EXAMPLE_QUERIES
+from tasks.settings import Settings
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", ROOT / "docs/operations.md")}
+LINES = [
+    line.strip().removesuffix(" &")
+    for page in PAGES.values()
+    for block in re.findall(r"```sh\n(.*?)```", page, re.S)
+    for line in block.splitlines()
+]
+
+
+def test_readme_shows_the_queries_that_a_run_suggests() -> None:
+    shown = re.findall(r"```sql\n(.*?);\n```", PAGES["README.md"], re.S)
+    assert shown == list(EXAMPLE_QUERIES.values())
+
+
+@pytest.mark.parametrize("statement", EXAMPLE_QUERIES.values(), ids=EXAMPLE_QUERIES.keys())
+def test_a_suggested_query_runs(statement: str, database_url: str) -> None:
+    connection = psycopg2.connect(database_url)
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+    connection.close()
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if "bellwether " in line and not line.startswith("prefect")])
+def test_a_bellwether_command_of_the_pages_is_one(line: str) -> None:
+    words = re.sub(r'"[^"]*"', "X", line).replace(".venv/bin/", "").split()
+    command = typer.main.get_command(app)
+    for word in words[1:]:
+        if word.startswith("-"):
+            options = {option for parameter in command.params for option in parameter.opts}
+            assert word in options or command.ignore_unknown_options or command.context_settings, word
+        elif hasattr(command, "commands") and word in command.commands:
+            command = command.commands[word]
+    assert not hasattr(command, "commands")
+
+
+@pytest.mark.parametrize("verb", ["setup", "run", "test", "check", "bench"])
+def test_the_makefile_has_the_verb(verb: str) -> None:
+    assert re.search(rf"^{verb}:", (ROOT / "Makefile").read_text(), re.M)
+
+
+def test_operations_explains_every_setting() -> None:
+    for name in Settings.model_fields:
+        variable = "DATABASE_URL" if name == "database_url" else f"BELLWETHER_{name.upper()}"
+        assert f"`{variable}`" in PAGES["operations.md"]
+
+
+def test_operations_explains_every_exit_code() -> None:
+    kinds = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, Exception)]
+    codes = {each.exit_code for each in kinds if each not in (errors.BellwetherError, errors.AlreadyPublishedError)}
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", PAGES["operations.md"], re.M)}
+    assert codes <= listed
+
+
+def test_every_link_of_the_pages_leads_somewhere() -> None:
+    for name, page in PAGES.items():
+        base = ROOT if name == "README.md" else ROOT / "docs"
+        for target in re.findall(r"\]\(([^)#:]+)\)", page):
+            assert (base / target).exists(), target
