@@ -3,7 +3,8 @@
 quantile q at horizon h = centre_h + sigma_t sqrt(h) exp(beta_h . x_t) z_{h,q}
 
 with sigma_t the symbol's current volatility, x_t the terms of `model.features.TERMS` and z the pooled standardised
-quantiles, all fitted together by the loss that the forecast is judged by.
+quantiles, all fitted together by the loss that the forecast is judged by. The median of z is 0, so that no volatility
+scales the centre: letting it cost two points of skill at 12 months.
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from model.config import ForecasterConfig
 from model.features import TERMS, Panel
 from model.weighting import month_weights, usable_rows
 
+MEDIAN = 0.5
 LARGEST_LOG_SCALE = 1.5
 """The terms may make the spread e^1.5 = 4.5 times sigma sqrt(h) at most, or as many times smaller."""
 
@@ -125,7 +127,8 @@ def _fit_horizon(
         pull = -weights[:, None] * slope / size  # of each quantile of each row
         to_scale = (pull @ shape) * spread * inside
         gradient = [[size * pull.sum()], standard.T @ to_scale + 2 * ridge * beta]
-        gradient.append(spread @ pull + 2 * ridge * (shape - gaussian))
+        # The median stays where it starts: at zero.
+        gradient.append((spread @ pull + 2 * ridge * (shape - gaussian)) * (levels != MEDIAN))
         return float(loss), np.concatenate(gradient)
 
     if start is None:

@@ -16,7 +16,7 @@ class ForecasterConfig:
     """Half-life of the EWMA of realised variance whose root is sigma, the unit of everything."""
     smallest_sigma: float = 0.005
     """Floor of sigma, log return a month: a price that stands still must not divide by zero."""
-    sample_half_life_years: float = 15.0
+    sample_half_life_years: float = 10.0
     """Age at which a training month counts half."""
     ridge: float = 1e-3
     """Shrinkage of the baseline's coefficients towards zero, in units of the standardised terms, and of its shape

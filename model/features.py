@@ -14,25 +14,28 @@ from model.config import ForecasterConfig
 
 TERMS = (
     "volatility_1",
-    "volatility_6",
-    "volatility_12",
-    "volatility_60",
     "volatility_long_run",
     "last_return",
-    "momentum_12",
     "market_volatility_1",
-    "market_volatility_12",
-    "market_volatility_60",
+    "market_volatility_1_squared",
 )
-"""Names of the K terms of the traditional part."""
+"""Names of the K terms of the traditional part. Volatilities are logs against sigma; the market's is the mean over
+symbols, and its square lets a shock that hits all of them fade sooner than a common one."""
 
-OWN_TERMS = TERMS[:7]
-"""Those that differ between the symbols of a month."""
+SPANS = {
+    "volatility_1": 0.5,
+    "volatility_6": 6.0,
+    "volatility_12": 12.0,
+    "volatility_60": 60.0,
+    "volatility_long_run": np.inf,
+}
+"""Half-lives, in months, of the volatilities that are compared with sigma."""
 
-INPUTS = (*OWN_TERMS, "absolute_return", "volume", "range", "position", "level")
+INPUTS = (*SPANS, "last_return", "absolute_return", "momentum_12", "volume", "range", "position", "level")
 """Names of the F inputs of the network: none that all symbols share, as these let it learn dates by heart."""
 
 _BOUND = 4.0  # inputs beyond this many of their units are cut: single wild months must not steer a fit
+_USUAL_SIGMA = 0.08  # log return a month, of a large stock
 
 
 @dataclass(frozen=True)
@@ -115,10 +118,14 @@ def make_panel(months: pd.DataFrame, config: ForecasterConfig) -> Panel:
     known = np.isfinite(grid("close"))
     # A first month has no return of its own, and its realised variance starts at its first session.
     variance = np.where(np.isfinite(returns), variance, np.nan)
-    sigma = np.maximum(np.sqrt(_ewma(variance, config.volatility_half_life)), config.smallest_sigma)
-    sigma = np.where(known, sigma, np.nan)
-    x = _terms(returns, variance, sigma, config.smallest_sigma)
-    inputs = _inputs(x, returns, sigma, grid("volume"), grid("high"), grid("low"), grid("close"))
+    sigma = np.where(known, _volatility(variance, config.volatility_half_life, config), np.nan)
+    last = np.nan_to_num(returns) / sigma
+    volatility = {name: _volatility(variance, half_life, config) for name, half_life in SPANS.items()}
+    against_sigma = {name: np.log(span / sigma) for name, span in volatility.items()}
+    x = _terms(against_sigma, last)
+    momentum = _trailing_sum(returns, 12) / (sigma * np.sqrt(12.0))
+    bars = _bar_inputs(grid("high"), grid("low"), grid("close"), grid("volume"), sigma)
+    inputs = _bounded(*against_sigma.values(), last, np.abs(last), momentum, *bars, np.log(sigma / _USUAL_SIGMA))
     known &= np.isfinite(sigma)
     return Panel(
         symbols=tuple(str(symbol) for symbol in symbols),
@@ -134,38 +141,31 @@ def make_panel(months: pd.DataFrame, config: ForecasterConfig) -> Panel:
     )
 
 
-def _terms(returns: Floats, variance: Floats, sigma: Floats, smallest: float) -> Floats:
-    """[N, T, K]: log volatilities over several spans against sigma, own and market-wide, and past returns."""
-
-    def against_sigma(half_life: float) -> Floats:
-        ratio: Floats = np.log(np.maximum(np.sqrt(_ewma(variance, half_life)), smallest) / sigma)
-        return ratio
-
-    one, long_run = against_sigma(0.5), against_sigma(np.inf)
-    six, twelve, sixty = against_sigma(6.0), against_sigma(12.0), against_sigma(60.0)
-    last = np.nan_to_num(returns) / sigma
-    momentum = _trailing_sum(returns, 12) / (sigma * np.sqrt(12.0))
-    own = [one, six, twelve, sixty, long_run, last, momentum]
-    market = [_market(term) for term in (one, twelve, sixty)]
-    terms: Floats = np.nan_to_num(np.clip(np.stack(own + market, axis=-1), -_BOUND, _BOUND))
-    return terms
+def _volatility(variance: Floats, half_life: float, config: ForecasterConfig) -> Floats:
+    """[N, T] root of the weighted mean of realised variance, log return a month."""
+    return np.maximum(np.sqrt(_ewma(variance, half_life)), config.smallest_sigma)
 
 
-def _inputs(
-    x: Floats, returns: Floats, sigma: Floats, volume: Floats, high: Floats, low: Floats, close: Floats
-) -> Floats:
-    """[N, T, F]: the symbol's own terms, and what only the network reads."""
+def _terms(against_sigma: dict[str, Floats], last: Floats) -> Floats:
+    """[N, T, K] of the traditional part."""
+    market = _market(against_sigma["volatility_1"])
+    own = (against_sigma["volatility_1"], against_sigma["volatility_long_run"], last)
+    return _bounded(*own, market, market**2)
+
+
+def _bar_inputs(high: Floats, low: Floats, close: Floats, volume: Floats, sigma: Floats) -> tuple[Floats, ...]:
+    """[N, T] each: volume against the past year's, the month's range in sigmas, where in it the month closed (-1 to 1)."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        turnover = np.log(np.where(volume > 0, volume, np.nan))
+        log_volume = np.log(np.where(volume > 0, volume, np.nan))
         span = np.log(high / low)
         position = np.where(span > 0, 2.0 * np.log(close / low) / span - 1.0, 0.0)
-    absolute_return = np.abs(np.nan_to_num(returns)) / sigma
-    extra = np.stack(
-        [absolute_return, turnover - _ewma(turnover, 12.0), span / sigma, position, np.log(sigma / 0.08)], axis=-1
-    )
-    own_terms = x[..., : len(OWN_TERMS)]
-    inputs: Floats = np.concatenate([own_terms, np.nan_to_num(np.clip(extra, -_BOUND, _BOUND))], axis=-1)
-    return inputs
+    return log_volume - _ewma(log_volume, 12.0), span / sigma, position
+
+
+def _bounded(*columns: Floats) -> Floats:
+    """[N, T, ...] columns side by side, cut at _BOUND, 0 where unknown."""
+    stacked: Floats = np.nan_to_num(np.clip(np.stack(columns, axis=-1), -_BOUND, _BOUND))
+    return stacked
 
 
 def _targets(returns: Floats, horizons: Sequence[int]) -> Floats:

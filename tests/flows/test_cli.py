@@ -37,7 +37,7 @@ def test_run_shows_forecasts_scores_and_queries_that_work(bellwether: Bellwether
     assert (code, complained) == (0, "")
     for expected in ("2,506.85 USD", "2019-12", "persistence", "Drift:", "2 of 2 symbols have 2018-12"):
         assert expected in printed
-    assert database_url.rpartition(":")[2] not in printed
+    assert database_url.split(":")[2].split("@")[0] not in printed  # the password
     for statement in EXAMPLE_QUERIES.values():
         assert statement in printed
         assert query(database_url, statement)
