@@ -154,7 +154,7 @@ def _terms(against_sigma: dict[str, Floats], last: Floats) -> Floats:
 
 
 def _bar_inputs(high: Floats, low: Floats, close: Floats, volume: Floats, sigma: Floats) -> tuple[Floats, ...]:
-    """[N, T] each: volume against the past year's, the month's range in sigmas, where in it the month closed (-1 to 1)."""
+    """[N, T] each: volume against the past year's, range in sigmas, place of the close in the range (-1 to 1)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         log_volume = np.log(np.where(volume > 0, volume, np.nan))
         span = np.log(high / low)

@@ -1,0 +1,87 @@
+"""How quickly bars reach the store, beside what most people would write."""
+
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+
+from sql import server
+from sql.store import Store
+
+ROWS = 300_000
+NO_ACTIONS = pd.DataFrame({"symbol": [], "ex_date": [], "kind": [], "value": []})
+
+
+def make_bars(rows: int) -> pd.DataFrame:
+    """Bars of 100 symbols."""
+    sessions = pd.bdate_range("1990-01-01", periods=rows // 100).astype("datetime64[ns]")
+    close = 50 * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 0.01, rows)) % 1)
+    frame = pd.DataFrame({"symbol": np.repeat([f"S{n:03d}" for n in range(100)], len(sessions))})
+    frame["session"] = np.tile(sessions, 100)
+    return frame.assign(open=close, high=close * 1.01, low=close * 0.99, close=close, volume=1e6)
+
+
+def run() -> str:
+    """A table of rows a second."""
+    bars = make_bars(ROWS)
+    instruments = pd.DataFrame({"symbol": bars["symbol"].unique(), "exchange_mic": "XNYS", "currency_code": "USD"})
+    results: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as directory:
+        home = Path(directory)
+        home.chmod(0o755)
+        url = server.start(home)
+        try:
+            with Store(url) as store:
+                store.upgrade()
+
+                def merge() -> None:
+                    store.merge_bars(
+                        source="file",
+                        instruments=instruments,
+                        bars=bars,
+                        actions=NO_ACTIONS,
+                        known_at=datetime.now(UTC),
+                    )
+
+                results["ours, into an empty table"] = _rate(merge)
+                results["ours, the same again (nothing is written)"] = _rate(merge)
+                engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg2://"))
+                small = bars.head(ROWS // 10)
+                plain = small.assign(known_at=datetime.now(UTC))
+                plain.head(0).to_sql("plain", engine, index=False)
+                results["pandas to_sql"] = _rate(
+                    lambda: plain.to_sql("plain", engine, index=False, if_exists="append"), len(plain)
+                )
+                table = sa.Table("plain", sa.MetaData(), autoload_with=engine)
+                records = plain.to_dict("records")
+
+                def insert_many() -> None:
+                    with engine.begin() as connection:
+                        connection.execute(table.insert(), records)
+
+                results["SQLAlchemy insertmanyvalues"] = _rate(insert_many, len(plain))
+                engine.dispose()
+        finally:
+            server.stop(home)
+    slowest = min(results.values())
+    lines = [f"| {name} | {rate:,.0f} | {rate / slowest:.1f} |" for name, rate in results.items()]
+    return "\n".join(
+        [
+            "## Bars into Postgres",
+            "",
+            "| path | rows a second | times the slowest |",
+            "| --- | ---: | ---: |",
+            *lines,
+            "",
+        ]
+    )
+
+
+def _rate(work: object, rows: int = ROWS) -> float:
+    start = time.perf_counter()
+    work()  # type: ignore[operator]
+    return rows / (time.perf_counter() - start)
