@@ -36,8 +36,6 @@ class ForecasterConfig:
     """Share of the averaged weights kept at each step."""
     scale_shrinkage: float = 1.0
     """Factor on the network's correction of the log scale."""
-    market_share: float = 0.0
-    """Share kept of what the corrections of a month have in common over the symbols."""
     centre_shrinkage: float = 0.03
     """Factor on the network's correction of the centre, in units of sigma sqrt(h)."""
     epochs: int = 60

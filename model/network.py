@@ -37,22 +37,10 @@ def build_network(input_count: int, config: ForecasterConfig) -> Any:
     return Model(inputs, raw)
 
 
-def split_corrections(raw: Any, inputs: Any, config: ForecasterConfig) -> tuple[Any, Any]:
+def split_corrections(raw: Any, config: ForecasterConfig) -> tuple[Any, Any]:
     """Corrections of the log scale and of the centre (in units of the spread), [N, T, H] each, from [N, T, 2 H].
 
-    What a month's corrections have in common is shrunk by `config.market_share`: errors of one month move together, so
-    that there are hundreds of months to learn the market's moods from, but tens of thousands of pairs of symbols to
-    learn their differences from. The centre is shrunk harder: months tell little about where returns go.
-
-    Args:
-        raw: [N, T, 2 H] of the network.
-        inputs: [N, T, F] that it read; a symbol's missing months are all zero.
-        config: shares kept.
+    Works on tensors and arrays. Both are shrunk, the centre harder: months tell little about where returns go.
     """
-    from keras import ops
-
-    is_there = ops.cast(ops.any(ops.not_equal(inputs, 0.0), axis=-1, keepdims=True), "float32")  # [N, T, 1]
-    common = ops.sum(raw * is_there, axis=0) / ops.maximum(ops.sum(is_there, axis=0), 1.0)  # [T, 2 H]
-    kept = raw - (1.0 - config.market_share) * common
     count = len(config.horizons)
-    return config.scale_shrinkage * kept[..., :count], config.centre_shrinkage * kept[..., count:]
+    return config.scale_shrinkage * raw[..., :count], config.centre_shrinkage * raw[..., count:]

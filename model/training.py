@@ -97,7 +97,7 @@ def train_network(
 
     def loss_of(batch: tuple[Any, ...], training: bool) -> Any:
         inputs, spread, target, weight = batch
-        to_scale, to_centre = split_corrections(network(inputs, training=training), inputs, config)
+        to_scale, to_centre = split_corrections(network(inputs, training=training), config)
         scale = spread * tf.exp(to_scale)
         # One quantile at a time keeps [N, T, H, Q] out of memory.
         error = target - centre - spread * to_centre
@@ -189,5 +189,5 @@ def corrections_of(networks: Sequence[Weights], inputs: Floats, config: Forecast
         for start in range(0, len(inputs), _FORWARD_SYMBOLS):
             batch = tf.constant(inputs[start : start + _FORWARD_SYMBOLS], tf.float32)
             total[start : start + _FORWARD_SYMBOLS] += forward(batch).numpy()
-    to_scale, to_centre = split_corrections(total / max(len(networks), 1), inputs, config)
-    return np.asarray(to_scale), np.asarray(to_centre)
+    to_scale, to_centre = split_corrections(total / max(len(networks), 1), config)
+    return to_scale, to_centre
