@@ -22,10 +22,10 @@ def prepare_prefect(home: Path, *, log_level: str) -> None:
         home: Directory of everything local; Prefect's is `home/prefect`.
         log_level: What Prefect itself may say on the screen.
     """
+    (home / "prefect").mkdir(parents=True, exist_ok=True)  # Prefect makes no parents, and warns instead
     for name, value in {
         **_DEFAULTS,
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_LOGGING_LEVEL": log_level,
-        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     }.items():
         os.environ.setdefault(name, value)

@@ -3,7 +3,7 @@
 import pandas as pd
 from prefect import task
 
-from model.metrics import score_forecasts
+from model.metrics import SCORE_COLUMNS, score_forecasts
 from tasks.database import database_errors, get_store
 from tasks.ingestion import Checked, read_months
 from tasks.planning import MonthPlan
@@ -11,18 +11,7 @@ from tasks.progress import log_line
 from tasks.steps import STEP
 
 _TARGET = ["symbol", "origin_month", "horizon"]
-ERROR_COLUMNS = [
-    "run_id",
-    "symbol",
-    "horizon",
-    "forecaster",
-    "actual_log_return",
-    "error",
-    "crps",
-    "is_covered_80",
-    "is_covered_95",
-    "is_direction_right",
-]
+ERROR_COLUMNS = ["run_id", *(name for name in SCORE_COLUMNS if name not in ("origin_month", "target_month"))]
 
 
 @task(name="score", **STEP)
