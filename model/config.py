@@ -38,9 +38,9 @@ class ForecasterConfig:
     """Factor on the network's correction of the log scale."""
     centre_shrinkage: float = 0.03
     """Factor on the network's correction of the centre, in units of sigma sqrt(h)."""
-    epochs: int = 60
+    epochs: int = 20
     """Most passes over the training months."""
-    patience: int = 8
+    patience: int = 5
     """Passes without a better validation loss after which training stops."""
     seeds: tuple[int, ...] = (1, 2)
     """One network each; their corrections are averaged."""
