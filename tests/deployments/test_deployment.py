@@ -1,89 +1,132 @@
 """The schedule as an operator starts it: the commands of docs/operations.md, a real server and a real worker."""
 
+import contextlib
 import json
 import os
 import re
+import shlex
+import signal
 import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
+import yaml
 
 from tasks.calendars import has_calendar
 from tasks.planning import read_universe
 
 ROOT = Path(__file__).resolve().parents[2]
-PREFECT = Path(sys.executable).with_name("prefect")
 RUNBOOK = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
-COMMANDS = [line for block in re.findall(r"```sh\n(.*?)```", RUNBOOK, re.S) for line in block.splitlines()]
-
-Prefect = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def as_documented(start: str) -> list[str]:
-    """Arguments of the runbook's one command that starts so."""
-    command = next(line for line in COMMANDS if line == start or line.startswith(start + " "))
-    return command.split()[1:]
+BLOCKS = re.findall(r"```sh\n(.*?)```", RUNBOOK, re.S)
+TRIGGER = "prefect deployment run 'monthly_forecast/monthly'"
+SAMPLE = {"source": "sample", "universe": "deployments/universes/sample.csv"}
 
 
-@pytest.fixture(scope="module")
-def prefect(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prefect]:
-    """A Prefect server of the module's own, and a way to type `prefect …` to it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    home = tmp_path_factory.mktemp("prefect")
-    environment = {
-        **os.environ,
-        "PREFECT_HOME": str(home),
-        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
-        "PREFECT_WORKER_QUERY_SECONDS": "2",
-        "PREFECT_LOGGING_LEVEL": "WARNING",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "NO_COLOR": "1",
-    }
-    log = (home / "server.log").open("w")
-    command = [str(PREFECT), *as_documented("prefect server start &")[:-1], "--port", str(port)]
-    server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+def documented_block(command: str) -> str:
+    """The runbook's block of commands in which a line starts so."""
+    return next(block for block in BLOCKS if any(line.startswith(command) for line in block.splitlines()))
 
-    def type_command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+
+def documented_line(command: str) -> str:
+    """The runbook's first command that starts so."""
+    return next(line for line in documented_block(command).splitlines() if line.startswith(command))
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A checkout with a Prefect server of its own, and the shell of its operator."""
+
+    api: str
+    environment: dict[str, str]
+
+    def type_commands(self, commands: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """Type commands into a fresh shell; the first that fails ends it."""
         return subprocess.run(
-            [str(PREFECT), *arguments],
-            env=environment | variables,
+            ["/bin/bash", "-e", "-c", commands],
+            env=self.environment | variables,
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=60,
             check=False,
         )
 
-    type_command.url = environment["PREFECT_API_URL"]  # type: ignore[attr-defined]
-    try:
-        _await(lambda: _get(f"{environment['PREFECT_API_URL']}/health") is True, seconds=60)
-        created = type_command(*as_documented("prefect work-pool create"))
-        assert created.returncode == 0, created.stderr
-        deployed = type_command(*as_documented("prefect --no-prompt deploy"))
-        assert deployed.returncode == 0, deployed.stderr
-        yield type_command
-    finally:
-        server.terminate()
-        server.wait(30)
-        log.close()
+    def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """What the server answers; None while it does not."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.api + path, data, {"Content-Type": "application/json"})  # noqa: S310  ours
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310  same
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise
+        except OSError:
+            return None
+
+    @property
+    def deployment(self) -> dict[str, Any]:
+        """The deployment as the server keeps it."""
+        return dict(self.ask("/deployments/name/monthly_forecast/monthly"))
 
 
-def _get(url: str, body: dict[str, object] | None = None) -> object:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})  # noqa: S310  our own server
-    try:
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310  same
-            return json.load(answer)
-    except OSError:
-        return None
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A server started and a deployment made by the commands of the runbook, but for the port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    home = tmp_path_factory.mktemp("prefect")
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PREFECT_HOME": str(home),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_SERVER_API_PORT": port,
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        "PREFECT_LOGGING_LEVEL": "WARNING",
+        "NO_COLOR": "1",
+    }
+    start = documented_block("prefect server start").replace("4200", port)
+    with (home / "server.log").open("w") as log:
+        shell = subprocess.Popen(
+            ["/bin/bash", "-e", "-c", f"{start}\nwait"],
+            env=environment,
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            made = Machine(environment["PREFECT_API_URL"], environment)
+            _await(lambda: made.ask("/health") is True, seconds=60)
+            deployed = made.type_commands(documented_block("prefect --no-prompt deploy"))
+            assert deployed.returncode == 0, deployed.stderr
+            yield made
+        finally:
+            os.killpg(shell.pid, signal.SIGTERM)
+            try:
+                shell.wait(20)
+            finally:
+                _kill_what_is_left(shell.pid)
+
+
+def _kill_what_is_left(group: int) -> None:
+    deadline = time.monotonic() + 20
+    with contextlib.suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.killpg(group, 0)
+            time.sleep(0.1)
+        os.killpg(group, signal.SIGKILL)
 
 
 def _await(is_so: Callable[[], bool], seconds: float) -> None:
@@ -93,9 +136,8 @@ def _await(is_so: Callable[[], bool], seconds: float) -> None:
         time.sleep(0.3)
 
 
-def test_the_deployment_is_monthly_one_at_a_time_in_the_exchanges_time(prefect: Prefect) -> None:
-    deployment = _get(f"{prefect.url}/deployments/name/monthly_forecast/monthly")  # type: ignore[attr-defined]
-    assert isinstance(deployment, dict)
+def test_the_deployment_is_monthly_one_at_a_time_in_the_exchanges_time(machine: Machine) -> None:
+    deployment = machine.deployment
     (schedule,) = deployment["schedules"]
     assert schedule["schedule"]["cron"] == "0 6 3 * *"
     assert schedule["schedule"]["timezone"] == "America/New_York"
@@ -104,37 +146,85 @@ def test_the_deployment_is_monthly_one_at_a_time_in_the_exchanges_time(prefect: 
     assert (ROOT / deployment["parameters"]["universe"]).is_file()
 
 
-def test_the_scheduler_makes_runs_of_it(prefect: Prefect) -> None:
+def test_the_deployment_holds_in_any_checkout(machine: Machine) -> None:
+    """Only paths that count from the worker's directory: whoever deploys may work elsewhere."""
+    assert str(ROOT) not in json.dumps(machine.deployment)
+
+
+def test_the_scheduler_makes_runs_of_it(machine: Machine) -> None:
     """A pinned version once broke this in silence."""
     wanted = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
-    _await(lambda: bool(_get(f"{prefect.url}/flow_runs/filter", wanted)), seconds=40)  # type: ignore[attr-defined]
+    _await(lambda: bool(machine.ask("/flow_runs/filter", wanted)), seconds=40)
+    starts = sorted(run["expected_start_time"] for run in machine.ask("/flow_runs/filter", wanted))
+    assert all(re.match(r"\d{4}-\d\d-03T1[01]:00:00", start) for start in starts)  # UTC, with and without summer time
 
 
 @pytest.mark.parametrize(
     ("parameter", "bound"),
     [("catch_up=1000", "240"), ("min_coverage=0.1", "0.5"), ("mode=best", "auto"), ("chunk_symbols=0", "1")],
 )
-def test_a_trigger_out_of_bounds_is_refused(prefect: Prefect, parameter: str, bound: str) -> None:
-    refused = prefect("deployment", "run", "monthly_forecast/monthly", "-p", parameter)
-    assert refused.returncode != 0
-    assert bound in refused.stdout + refused.stderr
+def test_a_trigger_out_of_bounds_is_refused(machine: Machine, parameter: str, bound: str) -> None:
+    name, _, value = parameter.partition("=")
+    given = {"parameters": {name: value if name == "mode" else float(value)}}
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        machine.ask(f"/deployments/{machine.deployment['id']}/create_flow_run", given)
+    assert refused.value.code == 409
+    if name == "catch_up":  # once as it is typed, too: each command starts for seconds
+        typed = machine.type_commands(f"{documented_line(TRIGGER)} -p {parameter}")
+        assert typed.returncode != 0
+        assert bound in typed.stdout + typed.stderr
 
 
-def test_a_manual_trigger_runs_the_same_flow(prefect: Prefect, database_url: str, tmp_path: Path) -> None:
-    sample = {"source": "sample", "universe": "deployments/universes/sample.csv", "as_of": "2018-12-31"}
-    given = [argument for name, value in sample.items() for argument in ("-p", f"{name}={value}")]
-    triggered = prefect("deployment", "run", "monthly_forecast/monthly", *given)
+def test_months_due_at_once_are_all_forecast(machine: Machine, database_url: str, tmp_path: Path) -> None:
+    """A run that starts late forecasts the month it was due for; one triggered by hand, the month it is told to."""
+    late = {"type": "SCHEDULED", "state_details": {"scheduled_time": "2018-12-03T11:00:00Z"}}
+    create = f"/deployments/{machine.deployment['id']}/create_flow_run"
+    machine.ask(create, {"parameters": SAMPLE, "state": late})
+    given = {**SAMPLE, "as_of": "2018-12-31"}
+    typed = documented_line(TRIGGER) + "".join(f" -p {name}={value}" for name, value in given.items())
+    triggered = machine.type_commands(typed)
     assert triggered.returncode == 0, triggered.stderr
-    machine = {"DATABASE_URL": database_url, "BELLWETHER_HOME": str(tmp_path)}
-    worked = prefect(*as_documented("prefect worker start"), "--run-once", **machine)
-    assert worked.returncode == 0, worked.stderr
+
     connection = psycopg2.connect(database_url)
-    with connection.cursor() as cursor:
-        cursor.execute("select status, origin_month::text, symbols_forecast, flow_run_id is not null from ops.run")
-        assert cursor.fetchall() == [("published", "2018-12-01", 2, True)]
-        cursor.execute("select count(*) from report.latest_forecast")
-        assert cursor.fetchone() == (24,)
+    connection.autocommit = True
+    with connection.cursor() as cursor, (tmp_path / "worker.log").open("w+") as log:
+        variables = {"DATABASE_URL": database_url, "BELLWETHER_HOME": str(tmp_path)}
+        worker = subprocess.Popen(
+            shlex.split(documented_line("prefect worker start")),
+            env=machine.environment | variables,
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            _await(lambda: _published(cursor) == ["2018-11-01", "2018-12-01"], seconds=120)
+            worker.send_signal(signal.SIGINT)
+            assert worker.wait(30) is not None
+        except AssertionError as error:
+            log.seek(0)
+            raise AssertionError(f"{error}\n{log.read()[-3000:]}") from error
+        finally:
+            _end_group(worker)
+        cursor.execute(
+            "select origin_month::text, symbols_forecast, flow_run_id is not null from ops.run order by run_id"
+        )
+        assert cursor.fetchall() == [("2018-11-01", 2, True), ("2018-12-01", 2, True)]
+        cursor.execute("select count(*) from report.latest_forecast where origin_month = '2018-12-01'")
+        assert cursor.fetchone() == (2 * 12,)
     connection.close()
+
+
+def _published(cursor: Any) -> list[str]:
+    cursor.execute("select origin_month::text from report.published_run order by origin_month")
+    return [row[0] for row in cursor.fetchall()]
+
+
+def _end_group(process: subprocess.Popen[bytes]) -> None:
+    """End a process and all that it started, whatever happened before."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(10)
 
 
 @pytest.mark.parametrize("universe", sorted((ROOT / "deployments/universes").glob("*.csv")), ids=lambda path: path.stem)
@@ -143,3 +233,19 @@ def test_a_shipped_universe_names_each_symbol_once_on_a_known_exchange(universe:
     rows = [line for line in universe.read_text().splitlines() if not line.startswith("#")][1:]
     assert len(rows) == len({each.symbol for each in instruments}) == len(instruments)
     assert all(has_calendar(each.exchange_mic) for each in instruments)
+
+
+def test_containers_hold_no_password_and_run_what_the_runbook_says() -> None:
+    text = (ROOT / "deployments/compose.yaml").read_text(encoding="utf-8")
+    services = yaml.safe_load(text)["services"]
+    assert services["worker"]["command"] == shlex.split(documented_line("prefect worker start"))
+    deployed = services["deploy"]["command"][-1]
+    assert documented_line("prefect work-pool create") in deployed
+    assert documented_line("prefect --no-prompt deploy") in deployed
+    for line in text.splitlines():
+        assert "PASSWORD" not in line or line.startswith("#") or "${POSTGRES_PASSWORD" in line
+    assert all(port.startswith("127.0.0.1:") for each in services.values() for port in each.get("ports", []))
+    image = (ROOT / "deployments/Dockerfile").read_text(encoding="utf-8")
+    assert re.search(r"^USER (?!root)", image, re.M)
+    for source in re.findall(r"^COPY (.+) \S+$", image, re.M):
+        assert all((ROOT / name).exists() for name in source.split())
