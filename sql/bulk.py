@@ -65,9 +65,13 @@ def copy_out(cursor: Cursor, statement: str, parameters: Mapping[str, Any], type
         arrow = csv.read_csv(
             buffer,
             read_options=csv.ReadOptions(column_names=list(types)),
+            parse_options=csv.ParseOptions(newlines_in_values="text" in types.values(), ignore_empty_lines=False),
             convert_options=csv.ConvertOptions(
                 column_types={name: _ARROW_TYPES[kind] for name, kind in types.items()},
-                strings_can_be_null=False,
+                # Postgres writes null as nothing at all, and an empty text as two quotes.
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
             ),
         )
     frame: pd.DataFrame = arrow.to_pandas(date_as_object=False)

@@ -13,7 +13,8 @@ import numpy as np
 import pandas as pd
 import psycopg2
 import sqlalchemy as sa
-from psycopg2.errors import UniqueViolation
+from alembic.util import CommandError
+from psycopg2.errors import DependentObjectsStillExist, UniqueViolation
 from psycopg2.extensions import AsIs, register_adapter
 from psycopg2.extensions import cursor as Cursor  # noqa: N812  a class under a lower-case name
 from psycopg2.extras import Json
@@ -138,8 +139,16 @@ class Store:
                 raise StoreUnavailableError(
                     f"`DATABASE_URL` must start with postgresql://, and it starts with {parsed.drivername}://"
                 )
+            if "@" in (parsed.host or ""):
+                # The rest of the password would pass for the host, and be shown.
+                raise StoreUnavailableError(
+                    "`DATABASE_URL` holds more than one @; in a password, write %40 for @, %3A for : and %2F for /"
+                )
             self._engine = sa.create_engine(
-                parsed, pool_pre_ping=True, connect_args={"connect_timeout": 10, "application_name": "bellwether"}
+                parsed,
+                pool_pre_ping=True,
+                # COPY reads and writes UTF-8 here, whatever PGCLIENTENCODING says.
+                connect_args={"connect_timeout": 10, "application_name": "bellwether", "client_encoding": "utf8"},
             )
         except (ArgumentError, ValueError):
             # The text may hold a password, so it is not repeated.
@@ -153,7 +162,10 @@ class Store:
     @property
     def address(self) -> str:
         """Where the database is, its password masked."""
-        return self._engine.url.set(drivername="postgresql").render_as_string(hide_password=True)
+        url = self._engine.url
+        # The driver takes a password behind the question mark too.
+        query = {name: "***" if "password" in name else value for name, value in url.query.items()}
+        return url.set(drivername="postgresql", query=query).render_as_string(hide_password=True)
 
     def connection_environment(self) -> dict[str, str]:
         """The variables by which psql and its kin connect here; they hold the password."""
@@ -187,8 +199,14 @@ class Store:
 
     def upgrade(self, revision: str = "head") -> bool:
         """Bring the schema to `revision`; returns whether anything had to be done."""
-        with self._connection() as connection:
-            return upgrade.upgrade(connection, revision)
+        try:
+            with self._connection() as connection:
+                return upgrade.upgrade(connection, revision)
+        except CommandError as error:
+            raise StoreUnavailableError(
+                f"the schema of the database at {self.address} is not one this program knows: {_first_line(error)}; "
+                "it was made by a newer Bellwether: install that"
+            ) from error
 
     # -- market ------------------------------------------------------------------------------------------------------
 
@@ -208,7 +226,9 @@ class Store:
             actions: symbol, ex_date, kind, value; unique by symbol, ex_date and kind.
             known_at: When the source said so.
         """
-        bars = bars[list(_BAR_TYPES)].assign(volume=bars["volume"].round().astype("Int64"))
+        volume = bars["volume"].round()
+        # Undoing a split can leave less than half a share, which is no volume at all.
+        bars = bars[list(_BAR_TYPES)].assign(volume=volume.where(volume > 0).astype("Int64"))
         tolerances = {"price_tolerance": PRICE_TOLERANCE, "volume_tolerance": VOLUME_TOLERANCE}
         with self._cursor() as cursor:
             cursor.execute(statement("stage_instruments"))
@@ -340,7 +360,9 @@ class Store:
         copy_in(cursor, "forecast.forecast_origin", month.origins.assign(run_id=run_id, model_version_id=version_id))
         copy_in(cursor, "forecast.forecast", month.forecasts.assign(run_id=run_id))
         scored = month.errors.assign(scored_by_run_id=run_id, scored_at=pd.Timestamp(finished_at))
-        copy_in(cursor, "forecast.forecast_error", scored)
+        cursor.execute(statement("stage_errors"))
+        copy_in(cursor, "incoming_error", scored)
+        cursor.execute(statement("add_errors"))
         copy_in(cursor, "ops.drift_check", month.drift_checks.assign(run_id=run_id))
         copy_in(cursor, "ops.symbol_outcome", month.outcomes.assign(run_id=run_id))
         for alert in month.resolved_alerts:
@@ -422,19 +444,23 @@ def _own_words(address: str) -> Iterator[None]:
     """Say in one sentence that the database does not answer, or lacks what is asked of it; other errors pass."""
     try:
         yield
-    except DBAPIError as error:
-        raise StoreUnavailableError(f"the database at {address} does not answer: {_first_line(error.orig)}") from error
-    except (psycopg2.OperationalError, psycopg2.InterfaceError) as error:
-        raise StoreUnavailableError(f"the database at {address} does not answer: {_first_line(error)}") from error
-    except psycopg2.ProgrammingError as error:
-        raise StoreUnavailableError(
-            f"the database at {address} refused a statement: {_first_line(error)}; "
-            "try `bellwether db upgrade`, as the role that owns the database"
-        ) from error
-
-
-def _through(key: MonthKey) -> dict[str, Any]:
-    return {"source": key.source, "universe": key.universe, "through_month": key.origin_month}
+    except (DBAPIError, psycopg2.Error) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if isinstance(cause, DependentObjectsStillExist):
+            message = (
+                f"the schema of the database at {address} was left as it is: {_first_line(cause)} "
+                f"({cause.diag.message_detail}); drop what is not Bellwether's, upgrade, and make it anew"
+            )
+        elif isinstance(cause, psycopg2.ProgrammingError):
+            message = (
+                f"the database at {address} refused a statement: {_first_line(cause)}; "
+                "try `bellwether db upgrade`, as the role that owns the database"
+            )
+        elif isinstance(cause, (psycopg2.OperationalError, psycopg2.InterfaceError)):
+            message = f"the database at {address} does not answer: {_first_line(cause)}"
+        else:
+            raise
+        raise StoreUnavailableError(message.replace("\n", "; ")) from error
 
 
 def _first_line(error: BaseException | None) -> str:

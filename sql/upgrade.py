@@ -43,7 +43,7 @@ def upgrade(connection: Connection, revision: str = "head") -> bool:
         Whether anything had to be done.
     """
     connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": _ADVISORY_LOCK})
-    if is_current(connection):
+    if is_current(connection) or _revision(connection) == revision != newest_revision():
         return False
     _drop_views(connection)
     config = _config()

@@ -15,3 +15,5 @@ left join lateral (
 ) before on true
 where known.value is null
    or abs(i.value - known.value) > %(tolerance)s * case i.kind when 'split' then known.value else coalesce(before.close, known.value) end
+-- A step retried at the same moment: the last word counts.
+on conflict (symbol, ex_date, kind, known_at) do update set value = excluded.value

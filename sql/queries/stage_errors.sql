@@ -1,0 +1,1 @@
+create temporary table incoming_error (like forecast.forecast_error) on commit drop
