@@ -1,0 +1,358 @@
+"""What an analyst reads, against numbers worked by hand."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
+from math import exp, sqrt
+from typing import Any
+
+import psycopg2
+import pytest
+from psycopg2.extensions import cursor as Cursor  # noqa: N812  a class under a lower-case name
+
+START = datetime(2020, 2, 3, 12, tzinfo=UTC)
+JANUARY, FEBRUARY, MARCH = date(2020, 1, 1), date(2020, 2, 1), date(2020, 3, 1)
+
+
+@pytest.fixture
+def cursor(database_url: str) -> Iterator[Cursor]:
+    """A cursor in a database with the newest schema, in one transaction."""
+    with closing(psycopg2.connect(database_url)) as connection, connection.cursor() as opened:
+        yield opened
+
+
+def insert(cursor: Cursor, table: str, **values: Any) -> None:
+    places = ", ".join(f"%({name})s" for name in values)
+    cursor.execute(f"insert into {table} ({', '.join(values)}) values ({places})", values)
+
+
+def select(cursor: Cursor, statement: str) -> list[tuple]:
+    cursor.execute(statement)
+    return cursor.fetchall()
+
+
+def add_run(cursor: Cursor, origin_month: date, **changes: Any) -> int:
+    """A published run of universe `u`, started on the third of the month after, and its model."""
+    started_at = datetime(origin_month.year, origin_month.month, 3, 12, tzinfo=UTC) + timedelta(days=31)
+    row = {
+        "source": "file",
+        "universe": "u",
+        "origin_month": origin_month,
+        "correction": 0,
+        "as_of": started_at.date() - timedelta(days=3),
+        "known_at": started_at,
+        "status": "published",
+        "mode": "auto",
+        "symbols_asked": 2,
+        "symbols_forecast": 2,
+        "served": "hybrid",
+        "parameters": "{}",
+        "software": "{}",
+        "started_at": started_at,
+        "finished_at": started_at + timedelta(seconds=90),
+    }
+    insert(cursor, "ops.run", **(row | changes))
+    (run_id,) = select(cursor, "select max(run_id) from ops.run")[0]
+    cursor.execute(
+        "insert into forecast.model_version (source, universe, kind, run_id, trained_through, judged_from, "
+        "judged_through, seed, config, data_fingerprint, software, weights, weights_sha256, verdict, verdict_reason, "
+        "verdict_numbers, created_at) values ('file', 'u', 'retrain', %s, now(), now(), now(), 0, '{}', '', '{}', '', "
+        "repeat('0', 64), 'hybrid', '', '[]', now())",
+        (run_id,),
+    )
+    return run_id
+
+
+def add_forecast(
+    cursor: Cursor,
+    run_id: int,
+    symbol: str,
+    origin_month: date,
+    target_month: date,
+    crps: dict[str, float],
+    *,
+    served: str = "hybrid",
+    median: float = 0.0,
+    actual: float | None = None,
+    close: float = 100.0,
+    naive_mae: float = 0.05,
+    covered_80: bool = True,
+    covered_95: bool = True,
+) -> None:
+    """One forecast by every forecaster of `crps`, quantiles -6 … 6 per cent off the median; scored if `actual`."""
+    cursor.execute(
+        "insert into forecast.forecast_origin select %s, %s, %s, %s, %s, 'USD', %s, max(model_version_id) "
+        "from forecast.model_version where run_id = %s on conflict do nothing",
+        (run_id, symbol, origin_month, origin_month + timedelta(days=27), close, naive_mae, run_id),
+    )
+    horizon = (target_month.year - origin_month.year) * 12 + target_month.month - origin_month.month
+    for forecaster, loss in crps.items():
+        quantiles = [median + (place - 6) / 100 for place in range(13)]
+        row = (run_id, symbol, origin_month, horizon, target_month, forecaster, forecaster == served, *quantiles)
+        cursor.execute(f"insert into forecast.forecast values ({', '.join(['%s'] * len(row))})", row)
+        if actual is not None:
+            insert(
+                cursor,
+                "forecast.forecast_error",
+                run_id=run_id,
+                symbol=symbol,
+                horizon=horizon,
+                forecaster=forecaster,
+                actual_log_return=actual,
+                error=median - actual,
+                crps=loss,
+                is_covered_80=covered_80,
+                is_covered_95=covered_95,
+                is_direction_right=(median > 0) == (actual > 0),
+                scored_by_run_id=run_id,
+                scored_at=START,
+            )
+
+
+def losses(hybrid: float, baseline: float, persistence: float) -> dict[str, float]:
+    return {"hybrid": hybrid, "baseline": baseline, "persistence": persistence}
+
+
+SCORES = (
+    "select forecasts, months, mae, mse, rmse, mase, crps, coverage_80, coverage_95, hit_rate, always_up_rate, "
+    "retrospective_share, skill_vs_persistence, skill_vs_baseline from report.scorecard "
+    "where universe = 'u' and horizon = 1 and "
+)
+
+
+def scores(cursor: Cursor, condition: str) -> list[float]:
+    (row,) = select(cursor, SCORES + condition)
+    return [float(value) for value in row]
+
+
+def test_scorecard_equals_what_is_worked_by_hand(cursor: Cursor) -> None:
+    """Errors of -0.03, +0.01, -0.02 and +0.04; one symbol moves 0.05 a month as a rule, the other 0.02."""
+    one, two = add_run(cursor, JANUARY), add_run(cursor, FEBRUARY, served="baseline")
+    usual = {"A": 0.05, "B": 0.02}
+    cases = [
+        # run, symbol, origin, target, losses, served, median, actual, covered 80, covered 95
+        (one, "A", JANUARY, FEBRUARY, losses(0.01, 0.02, 0.04), "hybrid", 0.00, 0.03, True, True),
+        (one, "B", JANUARY, FEBRUARY, losses(0.03, 0.02, 0.04), "hybrid", 0.02, 0.01, True, True),
+        (two, "A", FEBRUARY, MARCH, losses(0.02, 0.04, 0.08), "baseline", 0.01, 0.03, False, True),
+        (two, "B", FEBRUARY, MARCH, losses(0.06, 0.08, 0.08), "baseline", -0.01, -0.05, False, False),
+    ]
+    for run_id, symbol, origin, target, crps, served, median, actual, in_80, in_95 in cases:
+        add_forecast(
+            cursor,
+            run_id,
+            symbol,
+            origin,
+            target,
+            crps,
+            served=served,
+            median=median,
+            actual=actual,
+            naive_mae=usual[symbol],
+            covered_80=in_80,
+            covered_95=in_95,
+        )
+    mae = (0.03 + 0.01 + 0.02 + 0.04) / 4  # 0.025
+    mse = (9 + 1 + 4 + 16) * 1e-4 / 4  # 0.00075
+    mase = (0.6 + 0.5 + 0.4 + 2.0) / 4  # 0.875
+    # Right: B in both months, A in the second; a median of zero is not "up". Up: three of four.
+    common = [4, 2, mae, mse, sqrt(mse), mase]
+    shares = [0.5, 0.75, 0.75, 0.75, 0.0]
+    assert scores(cursor, "forecaster = 'hybrid' and window_months is null") == pytest.approx(
+        [*common, 0.03, *shares, 0.5, 0.25]
+    )
+    assert scores(cursor, "forecaster = 'baseline' and window_months is null") == pytest.approx(
+        [*common, 0.04, *shares, 1 / 3, 0.0]
+    )
+    assert scores(cursor, "forecaster = 'persistence' and window_months is null") == pytest.approx(
+        [*common, 0.06, *shares, 0.0, -0.5]
+    )
+    # Served: the hybrid in the first month, the baseline in the second: (0.01 + 0.03 + 0.04 + 0.08) / 4.
+    assert scores(cursor, "forecaster = 'served' and window_months is null") == pytest.approx(
+        [*common, 0.04, *shares, 1 / 3, 0.0]
+    )
+    assert select(cursor, "select count(*) from report.scorecard") == [(16,)]
+
+
+def test_scorecard_windows_count_back_from_the_newest_scored_month(cursor: Cursor) -> None:
+    """Months 1 … 13 of one symbol, the loss of month n being n."""
+    months = [date(2020 + place // 12, place % 12 + 1, 1) for place in range(14)]
+    for number, (origin, target) in enumerate(pairwise(months), start=1):
+        run_id = add_run(cursor, origin)
+        add_forecast(cursor, run_id, "A", origin, target, losses(number, number, 2 * number), actual=0.01)
+    found = select(
+        cursor,
+        "select window_months, months, crps, skill_vs_persistence from report.scorecard "
+        "where forecaster = 'served' order by window_months nulls last",
+    )
+    # 11, 12, 13; 2 … 13; everything.
+    assert found == [(3, 3, 12.0, 0.5), (12, 12, 7.5, 0.5), (60, 13, 7.0, 0.5), (None, 13, 7.0, 0.5)]
+
+
+def test_scorecard_counts_the_run_in_force_and_each_universe_alone(cursor: Cursor) -> None:
+    late = START + timedelta(days=400)
+    old = add_run(cursor, JANUARY)
+    new = add_run(cursor, JANUARY, correction=1, started_at=late, finished_at=late)
+    other = add_run(cursor, JANUARY, universe="other")
+    failed = add_run(cursor, FEBRUARY, status="failed")
+    for run_id, loss in ((old, 0.5), (new, 0.1), (other, 0.7), (failed, 0.9)):
+        add_forecast(cursor, run_id, "A", JANUARY, FEBRUARY, losses(loss, loss, 1.0), actual=0.01)
+    assert select(
+        cursor,
+        "select universe, forecasts, crps, retrospective_share from report.scorecard "
+        "where forecaster = 'hybrid' and window_months is null order by universe",
+    ) == [("other", 1, 0.7, 0), ("u", 1, 0.1, 1)]
+
+
+def test_scorecard_has_no_mase_and_no_skill_against_nothing(cursor: Cursor) -> None:
+    """A symbol that never moved, and a random walk that was right to the last digit."""
+    run_id = add_run(cursor, JANUARY)
+    add_forecast(cursor, run_id, "A", JANUARY, FEBRUARY, {"hybrid": 0.1, "persistence": 0.0}, actual=0.0, naive_mae=0.0)
+    assert select(
+        cursor,
+        "select mase, skill_vs_persistence, skill_vs_baseline from report.scorecard "
+        "where forecaster = 'hybrid' and window_months is null",
+    ) == [(None, None, None)]
+
+
+def test_latest_forecast_is_the_served_one_of_the_newest_month_in_prices(cursor: Cursor) -> None:
+    add_forecast(cursor, add_run(cursor, JANUARY), "A", JANUARY, FEBRUARY, losses(0, 0, 0))
+    newest = add_run(cursor, FEBRUARY)
+    add_forecast(cursor, newest, "A", FEBRUARY, MARCH, losses(0, 0, 0), median=0.02, close=50.0)
+    add_forecast(cursor, newest, "B", FEBRUARY, MARCH, losses(0, 0, 0), served="baseline", close=200.0)
+    running = add_run(cursor, MARCH, status="running", finished_at=None)
+    add_forecast(cursor, running, "A", MARCH, date(2020, 4, 1), losses(0, 0, 0))
+    found = select(
+        cursor,
+        "select symbol, forecaster, origin_close, price_q025, price_q10, price_q50, price_q90, price_q975, q50, run_id "
+        "from report.latest_forecast order by symbol",
+    )
+    assert [row[:2] for row in found] == [("A", "hybrid"), ("B", "baseline")]
+    assert {row[-1] for row in found} == {newest}
+    # Quantiles lie 0.06, 0.04 and 0 from the median.
+    for row, close, median in zip(found, (50.0, 200.0), (0.02, 0.0), strict=True):
+        prices = [close * exp(median + step) for step in (-0.06, -0.04, 0.0, 0.04, 0.06)]
+        assert row[2:-1] == pytest.approx((close, *prices, median))
+
+
+def test_forecast_vs_actual_puts_what_came_beside_what_was_said(cursor: Cursor) -> None:
+    run_id = add_run(cursor, JANUARY)
+    add_forecast(cursor, run_id, "A", JANUARY, FEBRUARY, losses(1, 2, 3), median=0.02, actual=-0.03, close=50.0)
+    add_forecast(cursor, run_id, "A", JANUARY, MARCH, losses(1, 2, 3))  # has not happened
+    found = select(
+        cursor,
+        "select forecaster, horizon, is_served, price_q10, price_q50, price_q90, price_actual, error, "
+        "scaled_absolute_error, is_direction_right from report.forecast_vs_actual order by crps",
+    )
+    assert [row[:3] for row in found] == [("hybrid", 1, True), ("baseline", 1, False), ("persistence", 1, False)]
+    expected = (50 * exp(-0.02), 50 * exp(0.02), 50 * exp(0.06), 50 * exp(-0.03), 0.05, 1.0)
+    for row in found:
+        assert row[3:9] == pytest.approx(expected)
+        assert row[9] is False
+
+
+def test_published_run_is_the_last_correction(cursor: Cursor) -> None:
+    add_run(cursor, JANUARY)
+    second = add_run(cursor, JANUARY, correction=1)
+    add_run(cursor, JANUARY, correction=2, status="failed")
+    assert select(cursor, "select run_id, correction from report.published_run") == [(second, 1)]
+
+
+def test_drift_status_is_the_newest_check_of_each_horizon(cursor: Cursor) -> None:
+    def check(run_id: int, horizon: int, status: str) -> None:
+        cursor.execute(
+            "insert into ops.drift_check values (%s, %s, %s, 1.5, 5, 0.2, 7, 'why')", (run_id, horizon, status)
+        )
+
+    newest, older, failed = add_run(cursor, FEBRUARY), add_run(cursor, JANUARY), add_run(cursor, MARCH, status="failed")
+    check(newest, 1, "alarm")
+    check(older, 1, "ok")
+    check(older, 3, "warning")  # not watched in the newest month
+    check(failed, 1, "ok")
+    assert select(
+        cursor, "select horizon, status, origin_month, statistic from report.drift_status order by horizon"
+    ) == [
+        (1, "alarm", FEBRUARY, 1.5),
+        (3, "warning", JANUARY, 1.5),
+    ]
+
+
+def test_data_quality_shows_outcomes_and_corrected_bars(cursor: Cursor) -> None:
+    run_id = add_run(cursor, JANUARY)
+    for symbol, outcome in (("A", "ok"), ("B", "missing")):
+        cursor.execute(
+            "insert into ops.symbol_outcome values (%s, %s, %s, 'why', '2020-01-31', 60)", (run_id, symbol, outcome)
+        )
+    for day in (2, 3):
+        cursor.execute(
+            "insert into market.bar_revision (symbol, session, revised_at, old_close, old_known_at, new_close) "
+            "values ('A', %s, now(), 1, now(), 2)",
+            (date(2020, 1, day),),
+        )
+    assert select(cursor, "select symbol, outcome, reason, bars_revised from report.data_quality order by symbol") == [
+        ("A", "ok", "why", 2),
+        ("B", "missing", "why", 0),
+    ]
+
+
+def test_run_history_is_newest_first_and_timed(cursor: Cursor) -> None:
+    one = add_run(cursor, JANUARY)
+    two = add_run(cursor, FEBRUARY, status="running", finished_at=None)
+    found = select(cursor, "select run_id, status, duration_seconds, is_retrospective from report.run_history")
+    assert found == [(two, "running", None, False), (one, "published", 90, False)]
+
+
+def test_run_history_calls_a_run_over_31_days_after_its_as_of_retrospective(cursor: Cursor) -> None:
+    as_of = date(2020, 1, 31)
+    for days, universe in ((31, "in time"), (32, "late")):
+        moment = datetime(2020, 1, 31, 23, tzinfo=UTC) + timedelta(days=days)
+        add_run(cursor, JANUARY, universe=universe, as_of=as_of, started_at=moment, finished_at=moment)
+    assert select(cursor, "select universe, is_retrospective from report.run_history order by universe") == [
+        ("in time", False),
+        ("late", True),
+    ]
+
+
+def months_back(day: date, months: int) -> date:
+    place = day.year * 12 + day.month - 1 - months
+    return date(place // 12, place % 12 + 1, 1)
+
+
+def test_overdue_watches_universes_in_regular_service(cursor: Cursor) -> None:
+    """A month is due on the tenth day of the next, so up to the ninth the month before last is still good enough."""
+    (today,) = select(cursor, "select (now() at time zone 'UTC')::date")[0]
+    wanted = months_back(today, 1 if today.day >= 10 else 2)
+
+    def add(universe: str, origin_month: date, **changes: Any) -> None:
+        add_run(cursor, origin_month, universe=universe, **changes)
+
+    add("punctual", wanted)
+    add("late", months_back(wanted, 1))
+    add("late", months_back(wanted, 2))
+    add("failed", months_back(wanted, 1))
+    add("failed", wanted, status="failed")
+    now = datetime.now(UTC)
+    add("backfilled", months_back(wanted, 5), started_at=now, finished_at=now)
+    found = select(
+        cursor, "select universe, origin_month, newest_origin_month, due_on from report.overdue order by universe"
+    )
+    due_on = months_back(wanted, -1) + timedelta(days=9)
+    assert found == [(name, wanted, months_back(wanted, 1), due_on) for name in ("failed", "late")]
+    assert due_on <= today
+
+
+def test_open_alert_shows_those_that_have_not_cleared(cursor: Cursor) -> None:
+    for subject, resolved_at in (("one", None), ("two", START)):
+        insert(
+            cursor,
+            "ops.alert",
+            kind="drift",
+            subject=subject,
+            severity="warning",
+            title="",
+            detail="",
+            look_deeper_sql="",
+            opened_at=START,
+            resolved_at=resolved_at,
+        )
+    assert select(cursor, "select subject from report.open_alert") == [("one",)]
