@@ -13,7 +13,7 @@ from model.config import ForecasterConfig
 from model.features import make_panel
 from model.forecaster import train
 from model.months import build_months
-from model.skill import compare
+from model.skill import compare, skill
 from model.split import split_origins
 from tasks.calendars import month_table
 from tasks.sources import open_source
@@ -57,8 +57,8 @@ def run() -> str:
     ]
     for h in HORIZONS:
         own = losses.loc[h]
-        gain = {name: 1 - own[name].mean() / own["persistence"].mean() for name in ("baseline", "hybrid")}
-        added = 1 - own["hybrid"].mean() / own["baseline"].mean()
+        gain = {name: skill(loss=own[name], reference=own["persistence"]) for name in ("baseline", "hybrid")}
+        added = skill(loss=own["hybrid"], reference=own["baseline"])
         p = compare(loss=own["hybrid"], reference=own["baseline"], horizon=h).p_one_sided
         held = covered.loc[h]
         lines.append(
@@ -69,8 +69,7 @@ def run() -> str:
     lines.append("| ---: |" + " ---: |" * len(PERIODS))
     for h in HORIZONS:
         own = losses.loc[h]
-        gains = [
-            1 - part["hybrid"].mean() / part["persistence"].mean() for part in (own.loc[a:b] for _, a, b in PERIODS)
-        ]
+        parts = [own.loc[first:last] for _, first, last in PERIODS]
+        gains = [skill(loss=part["hybrid"], reference=part["persistence"]) for part in parts]
         lines.append(f"| {h} | " + " | ".join(f"{gain:.1%}" for gain in gains) + " |")
     return "\n".join([*lines, ""])

@@ -19,7 +19,7 @@ from model.features import Panel, make_panel
 from model.forecaster import Forecaster, train
 from model.gate import Verdict, judge
 from model.network import load_library
-from model.split import split_origins
+from model.split import Split, split_origins
 from model.training import Epoch
 from model.weights import from_bytes, to_bytes
 from sql.store import ModelVersion
@@ -112,7 +112,7 @@ def train_candidates(plan: MonthPlan, config: ForecasterConfig, checked: Checked
     champion = _champion(plan)
     models = [] if champion is None else [champion]
     if champion is None or _is_due(plan, champion):
-        newest = _train(panel, config)
+        newest = _train(panel, split, config)
         trained_through = panel.months[split.validation.stop - 1 + config.longest_horizon]
         judged_from = panel.months[split.judged.start]
         models.append(Candidate("retrain", newest, judged_from.date(), trained_through.date()))
@@ -165,13 +165,12 @@ def _silence() -> Iterator[None]:
         os.close(kept)
 
 
-def _train(panel: Panel, config: ForecasterConfig) -> Forecaster:
+def _train(panel: Panel, split: Split, config: ForecasterConfig) -> Forecaster:
     total = len(config.seeds) * config.epochs
 
     def on_epoch(epoch: Epoch) -> None:
         show_progress("train", config.seeds.index(epoch.seed) * config.epochs + epoch.number, total)
 
-    split = split_origins(len(panel.months), config)
     try:
         forecaster = train(panel, split, config, on_epoch=on_epoch)
     except ValueError as error:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import psycopg2
 import pytest
-from test_monthly import query, snapshot, write_prices
+from rows import query
+from test_monthly import snapshot, write_prices
 
 from flows import cli
 from tasks.database import get_store

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import psycopg2
 import pytest
+from rows import query
 
 import flows.monthly
 from flows.monthly import monthly_forecast
@@ -30,14 +30,6 @@ TABLES = [
     "forecast.forecast_error",
     "forecast.backtest_error",
 ]
-
-
-def query(url: str, statement: str) -> list[tuple]:
-    with psycopg2.connect(url) as connection, connection.cursor() as cursor:
-        cursor.execute(statement)
-        rows = cursor.fetchall()
-    connection.close()
-    return rows
 
 
 def snapshot(url: str) -> dict[str, str]:

@@ -15,6 +15,7 @@ import psycopg2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rows import query
 
 from sql.store import AlreadyPublishedError, ModelVersion, MonthKey, Publication, Store, StoreUnavailableError
 
@@ -24,14 +25,6 @@ T0 = datetime(2020, 1, 10, tzinfo=UTC)
 KEY = MonthKey(source="file", universe="test", origin_month=date(2019, 12, 1))
 NO_ACTIONS = pd.DataFrame({"symbol": [], "ex_date": [], "kind": [], "value": []})
 QUANTILES = ["q025", "q05", "q10", "q20", "q30", "q40", "q50", "q60", "q70", "q80", "q90", "q95", "q975"]
-
-
-def query(url: str, statement: str) -> list[tuple]:
-    with psycopg2.connect(url) as connection, connection.cursor() as cursor:
-        cursor.execute(statement)
-        rows = cursor.fetchall() if cursor.description else []
-    connection.close()
-    return rows
 
 
 def make_bars(closes: dict[str, float], symbol: str = "A", volume: float = 1000.0) -> pd.DataFrame:

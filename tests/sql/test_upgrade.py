@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 import psycopg2
 import pytest
+from rows import query
 
 from sql.server import url as server_url
 from sql.store import Store, StoreUnavailableError
@@ -17,14 +18,6 @@ ROOT = Path(__file__).parents[2]
 REVISIONS = sorted(path.stem[:4] for path in (ROOT / "sql/migrations/versions").glob("*.sql"))
 SCHEMAS = "('market', 'forecast', 'ops', 'report')"
 OURS_OF_KIND = f"relnamespace::regnamespace::text in {SCHEMAS} and relkind in ('r', 'v')"
-
-
-def query(url: str, statement: str) -> list[tuple]:
-    with psycopg2.connect(url) as connection, connection.cursor() as cursor:
-        cursor.execute(statement)
-        rows = cursor.fetchall() if cursor.description else []
-    connection.close()
-    return rows
 
 
 def describe(url: str) -> dict[str, list[tuple]]:
