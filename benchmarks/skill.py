@@ -34,7 +34,7 @@ def run() -> str:
     source = open_source(f"file:{DATA}")
     listed = source.instruments()
     assert listed is not None
-    fetched = source.fetch(list(listed["symbol"]), None, datetime.now(UTC))
+    fetched = source.fetch(dict.fromkeys(listed["symbol"]), datetime.now(UTC))
     table = month_table("XNYS", date(1962, 1, 1), date(2018, 12, 18))
     months = build_months(fetched.bars, fetched.actions, table, pd.Timestamp("2018-12-18"))
 

@@ -71,29 +71,54 @@ def run(
     """
     if mode not in get_args(Mode):
         raise BadRequestError(f"`--mode` must be one of {', '.join(get_args(Mode))}; received {mode!r}.")
-    from flows.screen import ProgressScreen, make_console, show_summary
+    from flows.screen import make_console, show_summary
 
     console = make_console()
-    prepare_prefect(get_settings().home, log_level="INFO" if verbose else "CRITICAL")
-    with console.status("Starting Prefect and Postgres …"):
-        # Imported here: Prefect reads its environment when it is imported, and the other commands need neither.
+    with _working(console, verbose=verbose) as address:
         from flows.monthly import monthly_forecast
-        from tasks.database import get_store
 
-        address = get_store().address
-    from tasks.progress import listening
-
-    with _without_heartbeat(), ProgressScreen(console) as screen, listening(screen):
         summary = monthly_forecast(
             as_of=as_of.date() if as_of else None,
             source=source,
-            symbols=None if symbols is None else symbols.split(","),
+            symbols=_split(symbols),
             universe=universe,
             mode=cast(Mode, mode),
             rerun=rerun,
             catch_up=catch_up,
         )
     show_summary(console, summary, address)
+
+
+@app.command()
+def ingest(
+    source: Annotated[str, typer.Option(help="Where the bars come from: `sample`, `file:PATH` or `yahoo`.")] = "yahoo",
+    symbols: Annotated[str | None, typer.Option(help="Symbols, separated by commas: `AAPL,MSFT`.")] = None,
+    universe: Annotated[str | None, typer.Option(help="CSV file with a column `symbol`.")] = None,
+    first: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Fetch from this day on. Default: what is missing."),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show Prefect's own log.")] = False,
+) -> None:
+    """Fetch and check prices, without a forecast.
+
+    Only what is missing is fetched: run it again to go on where it stopped, or to complete symbols that failed.
+
+    Examples:
+        bellwether ingest --source yahoo --universe deployments/universes/us_large.csv
+
+        bellwether ingest --source yahoo --symbols AAPL --first 2020-01-01
+
+        bellwether ingest --source file:prices.csv.gz
+    """
+    from flows.screen import make_console, show_prices
+
+    console = make_console()
+    with _working(console, verbose=verbose) as address:
+        from flows.backfill import backfill_prices
+
+        summary = backfill_prices(source, _split(symbols), universe, first.date() if first else None)
+    show_prices(console, summary, address)
 
 
 @app.command()
@@ -160,12 +185,26 @@ def _ensure_current() -> str:
 
 
 @contextmanager
-def _without_heartbeat() -> Iterator[None]:
-    """Spare every flow run the second that its heartbeat's thread takes to end: a manual run is watched by its user."""
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+def _working(console: Console, *, verbose: bool) -> Iterator[str]:
+    """Prefect and Postgres started, and progress on the screen; yields the database's address without the password."""
+    prepare_prefect(get_settings().home, log_level="INFO" if verbose else "CRITICAL")
+    with console.status("Starting Prefect and Postgres …"):
+        # Imported here: Prefect reads its environment when it is imported, and the other commands need neither.
+        from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        yield
+        from flows.screen import ProgressScreen
+        from tasks.database import get_store
+        from tasks.progress import listening
+
+        address = get_store().address
+    # A flow's heartbeat costs a second at its end, and a manual run is watched by its user.
+    without_heartbeat = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
+    with without_heartbeat, ProgressScreen(console) as screen, listening(screen):
+        yield address
+
+
+def _split(symbols: str | None) -> list[str] | None:
+    return None if symbols is None else symbols.split(",")
 
 
 def _plain(text: str) -> str:

@@ -10,7 +10,7 @@ from pydantic import Field
 from tasks.database import get_store
 from tasks.errors import AlreadyPublishedError
 from tasks.forecasting import make_forecasts, publish_month
-from tasks.ingestion import check_bars, fetch_bars, join_checked, require_coverage
+from tasks.ingestion import check_bars, fetch_bars, join_checked, require_coverage, split_fetched
 from tasks.ledger import open_run
 from tasks.monitoring import watch_drift
 from tasks.planning import earlier_month_ends, plan_month
@@ -76,11 +76,12 @@ def monthly_forecast(
         return summarise_published(store, plan)
     try:
         with open_run(store, plan, flow_run.get_parameters()) as run:
-            fetched = fetch_bars.map(unmapped(plan), plan.chunks(chunk_symbols))
-            checked = join_checked(check_bars.map(unmapped(plan), fetched).result())
+            fetched = fetch_bars(plan.prices, chunk_symbols)
+            plan = run.learn()
+            checked = join_checked(check_bars.map(unmapped(plan), split_fetched(fetched, chunk_symbols)).result())
             run.outcomes = checked.outcomes
             # No symbol's fault stops the others; too many faults stop the month.
-            require_coverage(plan, checked.outcomes)
+            require_coverage(plan, checked)
 
             candidates = train_candidates(plan, CONFIG, checked)
             choice = compare_candidates(plan, candidates)

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tasks.reporting import EXAMPLE_QUERIES, MonthSummary
+from tasks.reporting import EXAMPLE_QUERIES, MonthSummary, PricesSummary
 
 _SYMBOLS_SHOWN = 10
 _HORIZONS_SHOWN = (1, 3, 6, 12)
@@ -74,7 +74,7 @@ def show_summary(console: Console, summary: MonthSummary, database_address: str)
     shown = min(summary.forecasts["symbol"].nunique(), _SYMBOLS_SHOWN)
     if (hidden := summary.forecasts["symbol"].nunique() - shown) > 0:
         console.print(f"[dim]… and {hidden} more symbols, all horizons: select * from report.latest_forecast[/]\n")
-    _show_others(console, summary.outcomes)
+    _show_others(console, summary.outcomes, "select * from report.data_quality")
     if summary.scores.empty:
         console.print("No forecast can be scored yet: none of the months forecast so far is over.\n")
     else:
@@ -86,6 +86,25 @@ def show_summary(console: Console, summary: MonthSummary, database_address: str)
     )
     for what, query in EXAMPLE_QUERIES.items():
         console.print(f"[dim]-- {what}[/]\n{escape(query)};\n", highlight=False, soft_wrap=True)
+
+
+def show_prices(console: Console, summary: PricesSummary, database_address: str) -> None:
+    """Print what a download brought, what was found in it, and which symbols did not come."""
+    came = summary.outcomes[summary.outcomes["outcome"] == "ok"]
+    first, last = came["first_session"].min(), came["last_session"].max()
+    console.print(
+        f"{len(came)} of {len(summary.outcomes)} symbols of {escape(summary.universe)} are stored, "
+        f"{first:%Y-%m-%d} to {last:%Y-%m-%d}.",
+        highlight=False,
+    )
+    _show_others(console, summary.outcomes, "select * from ops.download order by known_at desc")
+    if len(summary.findings):
+        table = Table("rule", "treatment", "symbols", "findings", "for example", title="Found in the bars")
+        for row in _records(summary.findings):
+            table.add_row(row.rule, row.treatment, f"{row.symbols}", f"{row.findings:,}", escape(row.example))
+        console.print(table)
+        console.print("[dim]All of them: select * from report.finding; stored bars are never changed.[/]")
+    console.print(f"\nEverything is in Postgres at {escape(database_address)}", highlight=False)
 
 
 def show_status(
@@ -179,12 +198,12 @@ def _gain(skill: float | None) -> str:
     return "" if skill is None else f"{skill:+.1%}"
 
 
-def _show_others(console: Console, outcomes: pd.DataFrame) -> None:
+def _show_others(console: Console, outcomes: pd.DataFrame, query: str) -> None:
     left_out = outcomes[outcomes["outcome"] != "ok"]
     for row in _records(left_out.head(_OTHERS_SHOWN)):
         console.print(f"[yellow]{row.outcome}[/] {escape(row.symbol)}: {escape(row.reason)}", highlight=False)
     if len(left_out) > _OTHERS_SHOWN:
-        console.print(f"[dim]… and {len(left_out) - _OTHERS_SHOWN} more: select * from report.data_quality[/]")
+        console.print(f"[dim]… and {len(left_out) - _OTHERS_SHOWN} more: {query}[/]")
 
 
 def _show_drift(console: Console, drift: pd.DataFrame) -> None:

@@ -75,6 +75,21 @@ def month_table(mic: str, first: date, last: date) -> pd.DataFrame:
     return table.loc[is_whole, MONTH_COLUMNS].astype(types).reset_index(drop=True)
 
 
+def sessions_between(mic: str, first: date, last: date) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:
+    """The sessions from `first` to `last`, both included, and those of them that close early.
+
+    Sessions that the calendar does not cover are left out.
+
+    Raises:
+        BadRequestError: if the exchange has no calendar.
+    """
+    calendar = _calendar(mic, last.year)
+    found: list[pd.DatetimeIndex] = []
+    for days in (calendar.sessions, calendar.early_closes):
+        found.append(days[(days >= pd.Timestamp(first)) & (days <= pd.Timestamp(last))].astype("datetime64[ns]"))
+    return found[0], found[1]
+
+
 def has_calendar(mic: str) -> bool:
     """Whether the exchange is one whose sessions are known here."""
     try:

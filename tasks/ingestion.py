@@ -1,25 +1,31 @@
 """Fetch and check: bars from the source into the store, and out of it the months that can be trusted."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import date
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pandas as pd
 from prefect import task
 
+from model.basis import align
 from model.months import MONTH_COLUMNS, build_months
-from sql.store import Store
-from tasks.calendars import month_table
+from model.quality import RULES, Treatment, screen
+from sql.store import MergedBars, Store
+from tasks.calendars import last_closed_session, month_table, sessions_between
 from tasks.database import database_errors, get_store
-from tasks.errors import PricesIncompleteError
-from tasks.planning import MonthPlan, open_request_source
-from tasks.progress import log_line
+from tasks.errors import PricesIncompleteError, SourceUnavailableError
+from tasks.planning import MonthPlan, PricesPlan, open_request_source
+from tasks.progress import log_line, show_progress
 from tasks.settings import get_settings
-from tasks.sources import Fetched, Outcome
+from tasks.sources import Fetched, Outcome, Source, SourceOutcome
 from tasks.steps import STEP
 
 OVERLAP_DAYS = 30  # fetched again with every run, so that what a source corrects within a month is seen
+REFRESH_DAYS = 365  # after which the whole history is asked for again, so that older corrections are seen, too
 OUTCOME_COLUMNS = ["symbol", "outcome", "reason", "last_session", "months"]
+SCREENED_COLUMNS = ["symbol", "session", "rule", "value", "treatment", "reason"]
 
 
 @dataclass(frozen=True)
@@ -30,50 +36,62 @@ class Checked:
     """Columns of `model.months.build_months`, no later than the origin month."""
     outcomes: pd.DataFrame
     """OUTCOME_COLUMNS, one row a symbol asked for."""
+    delisted: tuple[str, ...] = ()
+    """Symbols believed delisted: named, and not counted as missing."""
 
 
 @task(name="fetch", **STEP)
-def fetch_bars(plan: MonthPlan, symbols: list[str]) -> pd.DataFrame:
-    """Bring the symbols' new bars, splits and dividends from the source into the store.
+def fetch_bars(plan: PricesPlan, chunk_symbols: int) -> pd.DataFrame:
+    """Bring the symbols' new bars, splits and dividends from the source into the store, chunk by chunk.
+
+    What is stored stays stored when a later chunk fails, and is not asked for again.
 
     Returns:
-        symbol, outcome, reason: what the source said of each symbol.
+        symbol, outcome, reason: what the source said of each symbol, in the plan's order.
     """
     store = get_store()
+    # One source for all chunks: its patience is that of the whole run.
     source = open_request_source(plan.source_spec, get_settings())
-    with database_errors():
-        known = store.read_instruments(symbols)
-    fetched = [
-        source.fetch(group, first, plan.known_at)
-        for group, first in _groups_by_first_session(symbols, known, source.instruments())
-    ]
-    with database_errors():
-        for each in fetched:
-            _store_fetched(store, plan, each)
-    rows = [(outcome.symbol, str(outcome.outcome), outcome.reason) for each in fetched for outcome in each.outcomes]
-    return pd.DataFrame(rows, columns=["symbol", "outcome", "reason"])
+    totals, outcomes = _Totals(), list[pd.DataFrame]()
+    for done, fetched in enumerate(_one_ahead(_fetch_chunks(store, source, plan, chunk_symbols)), start=1):
+        with database_errors():
+            outcomes.append(_store_fetched(store, source.kind, fetched, totals))
+        show_progress("fetch", min(done * chunk_symbols, len(plan.symbols)), len(plan.symbols))
+    together = pd.concat(outcomes, ignore_index=True)
+    counts = ", ".join(f"{count} {name}" for name, count in together["outcome"].value_counts().items())
+    log_line("fetch", f"{len(together)} symbols from {source.kind} ({counts}): {totals}")
+    return together
 
 
 @task(name="check", **STEP)
 def check_bars(plan: MonthPlan, fetched: pd.DataFrame) -> Checked:
-    """Build the months of the symbols and say of each whether its origin month is there.
+    """Screen the symbols' bars, build their months, and say of each symbol whether its origin month is there.
 
     Args:
         plan: The month.
         fetched: symbol, outcome, reason from `fetch_bars`.
     """
     symbols = list(fetched["symbol"])
-    months = read_months(plan, symbols)
+    months, findings = read_months(plan, symbols)
+    rejected = findings[findings["treatment"] == Treatment.REJECTED].groupby("symbol")["reason"].first()
+    months = months[~months["symbol"].isin(rejected.index)].reset_index(drop=True)
     final = months[months["is_final"]].groupby("symbol")["month"].agg(["max", "count"])
     with database_errors():
-        last_sessions = get_store().read_instruments(symbols).set_index("symbol")["last_session"]
+        store = get_store()
+        store.merge_findings(findings, symbols=symbols, rules=list(RULES), as_of=plan.as_of)
+        known = store.read_instruments(symbols).set_index("symbol")
     rows = []
     for symbol, outcome, reason in fetched.itertuples(index=False):
         count = int(final["count"].get(symbol, 0))
-        last_session = last_sessions.get(symbol, pd.NaT)
-        if count and final.loc[symbol, "max"] == pd.Timestamp(plan.key.origin_month):
+        last_session = known["last_session"].get(symbol, pd.NaT)
+        if symbol in rejected.index:
+            row = (symbol, str(Outcome.REJECTED), rejected[symbol], last_session, count)
+        elif count and final.loc[symbol, "max"] == pd.Timestamp(plan.key.origin_month):
             row = (symbol, str(Outcome.OK), reason or f"{count} complete months", last_session, count)
-        elif outcome in (Outcome.RATE_LIMITED, Outcome.SOURCE_ERROR) or pd.isna(last_session):
+        elif known["status"].get(symbol) == "delisted":
+            why = f"believed delisted after {last_session:%Y-%m-%d}"
+            row = (symbol, str(Outcome.MISSING), f"{why}: {reason}" if reason else why, last_session, count)
+        elif outcome in (Outcome.RATE_LIMITED, Outcome.SOURCE_ERROR, Outcome.REJECTED) or pd.isna(last_session):
             row = (symbol, str(Outcome.MISSING) if outcome == Outcome.OK else outcome, reason, last_session, count)
         else:
             why = (
@@ -81,7 +99,38 @@ def check_bars(plan: MonthPlan, fetched: pd.DataFrame) -> Checked:
             )
             row = (symbol, str(Outcome.STALE), f"{why}; {reason}" if reason else why, last_session, count)
         rows.append(row)
-    return Checked(months, pd.DataFrame(rows, columns=OUTCOME_COLUMNS))
+    delisted = known.index[known["status"] == "delisted"]
+    return Checked(months, pd.DataFrame(rows, columns=OUTCOME_COLUMNS), tuple(delisted))
+
+
+@task(name="screen", **STEP)
+def screen_bars(fetched: pd.DataFrame) -> pd.DataFrame:
+    """Screen the symbols' bars outside of a month's run.
+
+    Returns:
+        The findings, SCREENED_COLUMNS.
+    """
+    symbols, now = list(fetched["symbol"]), datetime.now(UTC)
+    bars = _read_bars(symbols, as_of=now.date(), known_at=now)
+    with database_errors():
+        get_store().merge_findings(bars.findings, symbols=symbols, rules=list(RULES))
+    return bars.findings
+
+
+def require_any(fetched: pd.DataFrame) -> None:
+    """Stop when not one symbol came.
+
+    Raises:
+        SourceUnavailableError: if the source did not answer for any.
+        PricesIncompleteError: if it did, and had none.
+    """
+    if (fetched["outcome"] == Outcome.OK).any():
+        return
+    first = fetched.iloc[0]
+    sentence = f"Not one of {len(fetched)} symbols came; {first['symbol']}: {first['outcome']}, {first['reason']}."
+    if fetched["outcome"].isin([Outcome.RATE_LIMITED, Outcome.SOURCE_ERROR]).all():
+        raise SourceUnavailableError(sentence)
+    raise PricesIncompleteError(sentence)
 
 
 def join_checked(parts: Sequence[Checked]) -> Checked:
@@ -89,82 +138,246 @@ def join_checked(parts: Sequence[Checked]) -> Checked:
     return Checked(
         pd.concat([part.months for part in parts], ignore_index=True),
         pd.concat([part.outcomes for part in parts], ignore_index=True),
+        tuple(symbol for part in parts for symbol in part.delisted),
     )
 
 
-def read_months(plan: MonthPlan, symbols: Sequence[str]) -> pd.DataFrame:
-    """The symbols' months up to the plan's origin month, as known when the run began; MONTH_COLUMNS."""
-    with database_errors():
-        store = get_store()
-        bars = store.read_bars(symbols, as_of=plan.as_of, known_at=plan.known_at)
-        actions = store.read_actions(symbols, as_of=plan.as_of, known_at=plan.known_at)
-        mics = store.read_instruments(symbols).set_index("symbol")["exchange_mic"]
-    if bars.empty:
-        return pd.DataFrame(columns=MONTH_COLUMNS).astype({"month": "datetime64[ns]", "is_final": bool})
+def split_fetched(fetched: pd.DataFrame, size: int) -> list[pd.DataFrame]:
+    """The outcomes in chunks of at most `size` symbols."""
+    return [fetched.iloc[start : start + size] for start in range(0, len(fetched), size)]
+
+
+def read_months(plan: MonthPlan, symbols: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The symbols' months up to the plan's origin month, as known at its `known_at`, and what was found on the way.
+
+    Returns:
+        MONTH_COLUMNS, and SCREENED_COLUMNS.
+    """
+    read = _read_bars(symbols, as_of=plan.as_of, known_at=plan.known_at)
     parts = []
-    for mic, members in mics.groupby(mics):
-        own = bars[bars["symbol"].isin(members.index)]
-        if len(own):
-            table = month_table(str(mic), own["session"].min().date(), plan.as_of)
-            parts.append(build_months(own, actions, table, pd.Timestamp(plan.as_of)))
+    for mic, bars in read.by_exchange():
+        table = month_table(mic, bars["session"].min().date(), plan.as_of)
+        parts.append(build_months(bars, read.actions, table, pd.Timestamp(plan.as_of), read.monthly_symbols))
+    if not parts:
+        empty = pd.DataFrame(columns=MONTH_COLUMNS).astype({"month": "datetime64[ns]", "is_final": bool})
+        return empty, read.findings
     months = pd.concat(parts, ignore_index=True)
-    return months[months["month"] <= pd.Timestamp(plan.key.origin_month)].reset_index(drop=True)
+    return months[months["month"] <= pd.Timestamp(plan.key.origin_month)].reset_index(drop=True), read.findings
 
 
-def require_coverage(plan: MonthPlan, outcomes: pd.DataFrame) -> None:
-    """Stop the run when too few symbols have their month.
+def require_coverage(plan: MonthPlan, checked: Checked) -> None:
+    """Stop the run when too few symbols have their month; those believed delisted are not counted.
 
     Raises:
         PricesIncompleteError: naming what came instead.
     """
-    usable = int((outcomes["outcome"] == Outcome.OK).sum())
-    log_line("check", f"{usable} of {len(outcomes)} symbols have {plan.key.origin_month:%Y-%m}")
-    if usable and usable >= plan.min_coverage * len(outcomes):
+    outcomes = checked.outcomes
+    counted = outcomes[~outcomes["symbol"].isin(checked.delisted) | (outcomes["outcome"] == Outcome.OK)]
+    usable = int((counted["outcome"] == Outcome.OK).sum())
+    gone = f"; {len(outcomes) - len(counted)} more are believed delisted" if len(counted) < len(outcomes) else ""
+    log_line("check", f"{usable} of {len(counted)} symbols have {plan.key.origin_month:%Y-%m}{gone}")
+    if usable and usable >= plan.min_coverage * len(counted):
         return
     left_out = outcomes[outcomes["outcome"] != Outcome.OK]
     counts = ", ".join(f"{count} {name}" for name, count in left_out["outcome"].value_counts().items())
     first = left_out.iloc[0]
     raise PricesIncompleteError(
         f"At least {plan.min_coverage:.0%} of the universe must have {plan.key.origin_month:%Y-%m}, and "
-        f"{usable} of {len(outcomes)} symbols do ({counts}; {first['symbol']}: {first['reason']})."
+        f"{usable} of {len(counted)} symbols do ({counts}; {first['symbol']}: {first['reason']}){gone}."
     )
 
 
-def _groups_by_first_session(
-    symbols: Sequence[str], known: pd.DataFrame, listed: pd.DataFrame | None
-) -> list[tuple[list[str], date | None]]:
-    """Symbols with the day to fetch them from: the start for new ones, an overlap for those that need new bars only."""
-    spans = known.set_index("symbol")
-    begins = {} if listed is None else listed.set_index("symbol")["first_session"].to_dict()
-    fresh = [
-        each
-        for each in symbols
-        if each not in spans.index
-        or not spans["first_session"].notna()[each]
-        or begins.get(each, pd.Timestamp.max) < spans["first_session"][each]
+@dataclass(frozen=True)
+class _Read:
+    """Screened bars of some symbols."""
+
+    bars: pd.DataFrame
+    actions: pd.DataFrame
+    findings: pd.DataFrame
+    instruments: pd.DataFrame
+
+    @property
+    def monthly_symbols(self) -> list[str]:
+        """Symbols whose source has one bar a month."""
+        return list(self.instruments.loc[self.instruments["bar_interval"] == "monthly", "symbol"])
+
+    def by_exchange(self) -> Iterator[tuple[str, pd.DataFrame]]:
+        """The bars, exchange by exchange."""
+        for mic, members in self.instruments.groupby("exchange_mic"):
+            own = self.bars[self.bars["symbol"].isin(members["symbol"])]
+            if len(own):
+                yield str(mic), own
+
+
+def _read_bars(symbols: Sequence[str], *, as_of: date, known_at: datetime) -> _Read:
+    """Read bars and screen them, exchange by exchange: each has sessions of its own."""
+    with database_errors():
+        store = get_store()
+        bars = store.read_bars(symbols, as_of=as_of, known_at=known_at)
+        actions = store.read_actions(symbols, as_of=as_of, known_at=known_at)
+        read = _Read(bars, actions, pd.DataFrame(columns=SCREENED_COLUMNS), store.read_instruments(symbols))
+    screened = [
+        screen(
+            own.reset_index(drop=True),
+            actions[actions["symbol"].isin(own["symbol"])],
+            *sessions_between(mic, own["session"].min().date(), as_of),
+            read.monthly_symbols,
+        )
+        for mic, own in read.by_exchange()
     ]
-    current = [each for each in symbols if each not in set(fresh)]
-    groups: list[tuple[list[str], date | None]] = [(fresh, None)] if fresh else []
-    if current:
-        oldest = spans.loc[current, "last_session"].min() - pd.Timedelta(days=OVERLAP_DAYS)
-        groups.append((current, oldest.date()))
-    return groups
+    if not screened:
+        return read
+    return replace(
+        read,
+        bars=pd.concat([each.bars for each in screened], ignore_index=True),
+        actions=pd.concat([each.actions for each in screened], ignore_index=True),
+        findings=pd.concat([each.findings for each in screened], ignore_index=True),
+    )
 
 
-def _store_fetched(store: Store, plan: MonthPlan, fetched: Fetched) -> None:
-    """Write what a source said; a bar without a close says nothing and is left out."""
-    usable = fetched.bars[fetched.bars["close"] > 0].copy()
+@dataclass
+class _Totals:
+    """What a download did, over all chunks."""
+
+    added: int = 0
+    revised: int = 0
+    unchanged: int = 0
+    actions: int = 0
+
+    def add(self, merged: MergedBars) -> None:
+        self.added += merged.added
+        self.revised += merged.revised
+        self.unchanged += merged.unchanged
+        self.actions += merged.actions
+
+    def __str__(self) -> str:
+        return (
+            f"{self.added:,} bars added, {self.revised:,} corrected, {self.unchanged:,} as before, "
+            f"{self.actions:,} splits and dividends added or changed"
+        )
+
+
+def _fetch_chunks(store: Store, source: Source, plan: PricesPlan, size: int) -> Iterator[Fetched]:
+    """What the source says, chunk by chunk, of the symbols of which it may have something new to say."""
+    listed = source.instruments()
+    begins = {} if listed is None else listed.set_index("symbol")["first_session"].to_dict()
+    for start in range(0, len(plan.symbols), size):
+        symbols = plan.symbols[start : start + size]
+        with database_errors():
+            known = store.read_instruments(symbols)
+        stored = {row["symbol"]: row for row in known.to_dict("records") if not pd.isna(row["first_session"])}
+        # A table on disk may have changed, and is cheap to read again.
+        complete = {each for each in stored if listed is None and _is_complete(stored[each], plan)}
+        firsts = {each: _first_to_ask(stored.get(each), begins.get(each), plan) for each in symbols}
+        fetched = source.fetch({each: first for each, first in firsts.items() if each not in complete}, plan.asked_at)
+        said = {each.symbol: each for each in fetched.outcomes}
+        known_already = "everything up to the last closed session is stored"
+        yield replace(
+            fetched,
+            outcomes=tuple(said.get(each, SourceOutcome(each, Outcome.OK, known_already)) for each in firsts),
+        )
+
+
+def _is_complete(stored: dict[Hashable, Any], plan: PricesPlan) -> bool:
+    """Whether a symbol can have no newer bar than those stored, nor one of its last session that is still to come."""
+    if plan.first is not None or pd.isna(stored["asked_at"]):
+        return False
+    newest = last_closed_session(stored["exchange_mic"], plan.asked_at)
+    asked_on: date = stored["asked_at"].astimezone(UTC).date()
+    return bool(stored["last_session"].date() >= newest) and asked_on > newest
+
+
+def _first_to_ask(
+    stored: dict[Hashable, Any] | None, source_begins: pd.Timestamp | None, plan: PricesPlan
+) -> date | None:
+    """From when on a symbol is asked for; None for its whole history."""
+    if plan.first is not None:
+        return plan.first
+    if stored is None or (source_begins is not None and source_begins < stored["first_session"]):
+        return None
+    if pd.isna(stored["whole_at"]) or plan.asked_at - stored["whole_at"] > timedelta(days=REFRESH_DAYS):
+        return None
+    days = OVERLAP_DAYS if stored["bar_interval"] == "daily" else 3 * OVERLAP_DAYS
+    first: date = (stored["last_session"] - pd.Timedelta(days=days)).date()
+    return first
+
+
+def _one_ahead(items: Iterable[Fetched]) -> Iterator[Fetched]:
+    """The same items, each made while the one before is used: the source and the database work side by side."""
+    iterator, nothing = iter(items), object()
+    with ThreadPoolExecutor(1, thread_name_prefix="fetch") as pool:
+        coming = pool.submit(next, iterator, nothing)
+        while (item := coming.result()) is not nothing:
+            coming = pool.submit(next, iterator, nothing)
+            assert isinstance(item, Fetched)  # noqa: S101  for the type checker: the sentinel ends the loop
+            yield item
+
+
+def _store_fetched(store: Store, kind: str, fetched: Fetched, totals: _Totals) -> pd.DataFrame:
+    """Write what a source said; a bar without a close says nothing and is left out.
+
+    Returns:
+        symbol, outcome, reason.
+    """
+    bars = fetched.bars[fetched.bars["close"] > 0].copy()
     may_be_missing = ["open", "high", "low", "volume"]
-    usable[may_be_missing] = usable[may_be_missing].where(usable[may_be_missing] > 0)
+    bars[may_be_missing] = bars[may_be_missing].where(bars[may_be_missing] > 0)
+    outcomes = pd.DataFrame(
+        [(each.symbol, str(each.outcome), each.reason) for each in fetched.outcomes],
+        columns=["symbol", "outcome", "reason"],
+    )
+    asked = outcomes[outcomes["symbol"].isin(bars["symbol"]) | (outcomes["outcome"] != Outcome.OK)]
     merged = store.merge_bars(
-        source=plan.key.source,
+        source=kind,
         instruments=fetched.instruments,
-        bars=usable,
+        bars=bars,
         actions=fetched.actions,
-        known_at=plan.known_at,
+        outcomes=asked,
+        knows_actions=fetched.knows_actions,
     )
-    log_line(
-        "fetch",
-        f"{fetched.bars['symbol'].nunique()} symbols from {plan.key.source}: {merged.added:,} bars added, "
-        f"{merged.revised:,} corrected, {merged.unchanged:,} as before, {merged.actions:,} splits and dividends added",
+    totals.add(merged)
+    for symbol in merged.restated:
+        refused = _store_restated(store, kind, fetched, bars, symbol, totals)
+        outcomes.loc[outcomes["symbol"] == symbol, ["outcome", "reason"]] = refused
+    if len(fetched.findings):
+        store.merge_findings(fetched.findings)
+    return outcomes
+
+
+def _store_restated(
+    store: Store, kind: str, fetched: Fetched, bars: pd.DataFrame, symbol: str, totals: _Totals
+) -> tuple[str, str]:
+    """Bring a download on another basis to the stored one and write it, or note why it cannot be used.
+
+    Returns:
+        Outcome and reason.
+    """
+    own = bars[bars["symbol"] == symbol].reset_index(drop=True)
+    actions = fetched.actions[fetched.actions["symbol"] == symbol]
+    known = store.read_bars([symbol], as_of=date.max, known_at=datetime.max.replace(tzinfo=UTC))
+    aligned = align(own, actions, known)
+    if aligned is None:
+        outcome = (
+            str(Outcome.REJECTED),
+            "its prices contradict most of those stored, and not by the factor of a split: are they adjusted for "
+            "dividends, or another company's? Nothing was stored",
+        )
+        own, actions = own.head(0), actions.head(0)
+    else:
+        splits = aligned.actions[aligned.actions["kind"] == "split"]
+        pairs = zip(splits["ex_date"], splits["value"], strict=True)
+        told = ", ".join(f"{value:g} on {day:%Y-%m-%d}" for day, value in pairs)
+        outcome = str(Outcome.OK), f"restated prices brought back to those stored (splits: {told or 'none new'})"
+        own, actions = aligned.bars, aligned.actions
+    merged = store.merge_bars(
+        source=kind,
+        instruments=fetched.instruments[fetched.instruments["symbol"] == symbol],
+        bars=own,
+        actions=actions,
+        outcomes=pd.DataFrame([(symbol, *outcome)], columns=["symbol", "outcome", "reason"]),
+        # What was learnt about splits by comparing is not in the download itself.
+        knows_actions=False,
+        accept_restated=True,
     )
+    totals.add(merged)
+    return outcome

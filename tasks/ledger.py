@@ -4,7 +4,7 @@ import importlib.metadata
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from pydantic_core import to_jsonable_python
 
 from sql.store import Store
 from tasks.alerting import failed_run_alert
-from tasks.database import database_errors
+from tasks.database import database_errors, get_store
 from tasks.errors import AlreadyPublishedError, BellwetherError, RunInProgressError
 from tasks.planning import MonthPlan
 
@@ -29,6 +29,16 @@ class OpenRun:
     run_id: int
     plan: MonthPlan
     outcomes: pd.DataFrame | None = field(default=None, repr=False)
+
+    def learn(self) -> MonthPlan:
+        """End the run's download: what any download says from here on is not for this run.
+
+        Returns:
+            The plan with its final `known_at`.
+        """
+        with database_errors():
+            self.plan = replace(self.plan, known_at=get_store().fix_knowledge(self.run_id))
+        return self.plan
 
 
 @contextmanager

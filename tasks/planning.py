@@ -31,29 +31,42 @@ class Instrument:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MonthPlan:
-    """A month to forecast: everything the steps need to know about the request."""
+class PricesPlan:
+    """Prices to bring into the store."""
 
-    key: MonthKey
-    as_of: date
-    known_at: datetime
     source_spec: str
-    mode: Mode
+    universe: str
     instruments: tuple[Instrument, ...]
-    correction: int
-    min_coverage: float
-    published_run_id: int | None
-    """Run that has already published this month, when nothing is left to do."""
+    asked_at: datetime
+    """Moment of asking, UTC: sessions that had closed by then are wanted."""
+    first: date | None = None
+    """Earliest session wanted; None means whatever is missing."""
 
     @property
     def symbols(self) -> list[str]:
         """The symbols asked for, in their order."""
         return [each.symbol for each in self.instruments]
 
-    def chunks(self, size: int) -> list[list[str]]:
-        """The symbols in chunks of at most `size`."""
-        symbols = self.symbols
-        return [symbols[start : start + size] for start in range(0, len(symbols), size)]
+
+@dataclass(frozen=True, kw_only=True)
+class MonthPlan:
+    """A month to forecast: everything the steps need to know about the request."""
+
+    key: MonthKey
+    as_of: date
+    known_at: datetime
+    """Moment up to which we may have learnt of it, UTC: that of asking, then the end of the download."""
+    prices: PricesPlan
+    mode: Mode
+    correction: int
+    min_coverage: float
+    published_run_id: int | None
+    """Run that has already published this month, when nothing is left to do."""
+
+    @property
+    def instruments(self) -> tuple[Instrument, ...]:
+        """The universe."""
+        return self.prices.instruments
 
 
 def plan_month(
@@ -95,7 +108,7 @@ def plan_month(
     source = open_request_source(source_spec, settings)
     listed = source.instruments()
     universe, instruments = _choose_instruments(source, listed, symbols, universe_file)
-    spans = None if listed is None else listed[listed["symbol"].isin([each.symbol for each in instruments])]
+    spans = None if listed is None else _spans(listed, [each.symbol for each in instruments])
     mics = sorted({each.exchange_mic for each in instruments})
     as_of = _choose_as_of(as_of, spans, mics, scheduled_for, now.date())
     origin_month = _last_complete_month(mics, as_of)
@@ -113,13 +126,35 @@ def plan_month(
         key=key,
         as_of=as_of,
         known_at=now,
-        source_spec=source_spec,
+        prices=PricesPlan(source_spec=source_spec, universe=universe, instruments=instruments, asked_at=now),
         mode=mode,
-        instruments=instruments,
         correction=0 if published is None else int(published["correction"]) + 1,
         min_coverage=min_coverage,
         published_run_id=None if published is None or rerun else int(published["run_id"]),
     )
+
+
+def plan_prices(
+    store: Store,
+    settings: Settings,
+    *,
+    source_spec: str,
+    symbols: Sequence[str] | None,
+    universe_file: str | None,
+    first: date | None,
+    now: datetime,
+) -> PricesPlan:
+    """Make sense of a request for prices alone; arguments and errors as in `plan_month`."""
+    if first is not None and first > now.date():
+        raise BadRequestError(
+            f"`first` must not be in the future: received {first}, and today is {now:%Y-%m-%d} (UTC)."
+        )
+    source = open_request_source(source_spec, settings)
+    universe, instruments = _choose_instruments(source, source.instruments(), symbols, universe_file)
+    with database_errors():
+        known = store.read_instruments([each.symbol for each in instruments])
+    _refuse_mixed_sources(known, source.kind)
+    return PricesPlan(source_spec=source_spec, universe=universe, instruments=instruments, asked_at=now, first=first)
 
 
 def open_request_source(spec: str, settings: Settings) -> Source:
@@ -215,6 +250,17 @@ def _choose_instruments(
         for each in instruments
     )
     return universe, located
+
+
+def _spans(listed: pd.DataFrame, symbols: Sequence[str]) -> pd.DataFrame:
+    """What the source has of the symbols, in days: symbol, first_session, last_session of those that have bars."""
+    own = listed[listed["symbol"].isin(symbols) & listed["first_session"].notna()]
+    if own.empty:
+        raise BadRequestError(f"The source has no prices of {_some(symbols)}.")
+    # A monthly bar is dated the first of its month, and reaches to the last.
+    month_end = own["last_session"] + pd.offsets.MonthEnd(0)
+    last_day = own["last_session"].mask(own["bar_interval"] == "monthly", month_end)
+    return own[["symbol", "first_session"]].assign(last_session=last_day)
 
 
 def _choose_as_of(

@@ -1,5 +1,6 @@
 """What a person reads at the end of a run: forecasts in prices, scores beside their peers, where to look further."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,7 +8,7 @@ import pandas as pd
 
 from sql.store import MonthKey, Store
 from tasks.database import database_errors
-from tasks.planning import MonthPlan
+from tasks.planning import MonthPlan, PricesPlan
 
 EXAMPLE_QUERIES = {
     "The next month of every stock, in prices": (
@@ -45,6 +46,32 @@ class MonthSummary:
     """Rows of `report.drift_status` of the universe."""
     outcomes: pd.DataFrame = field(repr=False)
     """symbol, outcome, reason, last_session, months."""
+
+
+@dataclass(frozen=True)
+class PricesSummary:
+    """What became of the prices asked for."""
+
+    universe: str
+    outcomes: pd.DataFrame = field(repr=False)
+    """symbol, outcome, reason, first_session, last_session."""
+    findings: pd.DataFrame = field(repr=False)
+    """rule, treatment, symbols, findings, example: one row a rule and treatment."""
+
+
+def summarise_prices(
+    store: Store, plan: PricesPlan, fetched: pd.DataFrame, findings: Sequence[pd.DataFrame]
+) -> PricesSummary:
+    """What a download brought, with the span that is now stored of every symbol."""
+    with database_errors():
+        known = store.read_instruments(plan.symbols)
+    spans = known[["symbol", "first_session", "last_session"]]
+    found = pd.concat(findings, ignore_index=True)
+    found = found.assign(example=found["symbol"].str.cat(found["session"].dt.strftime("%Y-%m-%d"), " ", na_rep="?"))
+    counts = found.groupby(["rule", "treatment"], as_index=False).agg(
+        symbols=("symbol", "nunique"), findings=("symbol", "size"), example=("example", "first")
+    )
+    return PricesSummary(plan.universe, fetched.merge(spans, on="symbol", how="left"), counts)
 
 
 def summarise_published(store: Store, plan: MonthPlan) -> MonthSummary:

@@ -27,7 +27,7 @@ def score_past_forecasts(plan: MonthPlan, checked: Checked) -> pd.DataFrame:
         pending = get_store().read_forecasts_to_score(plan.key)
     # A symbol may have left the universe since; its forecasts are scored all the same.
     gone = sorted(set(pending["symbol"]) - set(checked.months["symbol"]))
-    months = pd.concat([checked.months, read_months(plan, gone)]) if gone else checked.months
+    months = pd.concat([checked.months, read_months(plan, gone)[0]]) if gone else checked.months
     actuals = actual_log_returns(pending[[*_TARGET, "target_month"]].drop_duplicates(_TARGET), months)
     scored = score_forecasts(pending, actuals)
     errors = scored.merge(pending[[*_TARGET, "forecaster", "run_id", "is_served"]], on=[*_TARGET, "forecaster"])

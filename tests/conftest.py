@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import psycopg2
 import pytest
+from yahoo_server import YahooServer
 
 from sql import server
 from sql.store import Store
@@ -76,6 +77,22 @@ def store(database_url: str) -> Iterator[Store]:
     """A store with the newest schema and no rows."""
     with Store(database_url) as opened:
         yield opened
+
+
+@pytest.fixture
+def yahoo_server() -> Iterator[YahooServer]:
+    """A server that answers as Yahoo does, and a yfinance that remembers no session, crumb, answer or time zone."""
+    # Only the tests that use it wait for yfinance.
+    import yfinance.base
+    import yfinance.cache
+    from yfinance.data import YfData
+
+    type(YfData)._instances.pop(YfData, None)
+    yfinance.cache._TzCacheManager._tz_cache = None
+    yfinance.cache._CookieCacheManager._Cookie_cache = None
+    yfinance.base._tz_info_fetch_ctr = 0
+    with YahooServer() as server:
+        yield server
 
 
 def _make_database(home: Path, superuser_url: str, name: str, template: str = "template0") -> str:

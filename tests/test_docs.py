@@ -6,14 +6,18 @@ from pathlib import Path
 import psycopg2
 import pytest
 import typer
+from rows import query
 
 from flows.cli import app
+from model.quality import RULES
 from tasks import errors
 from tasks.reporting import EXAMPLE_QUERIES
 from tasks.settings import Settings
+from tasks.sources import Outcome
+from tasks.sources.tables import FINDING_RULES
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", ROOT / "docs/operations.md")}
+PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}
 LINES = [
     line.strip().removesuffix(" &")
     for page in PAGES.values()
@@ -71,3 +75,15 @@ def test_every_link_of_the_pages_leads_somewhere() -> None:
         base = ROOT if name == "README.md" else ROOT / "docs"
         for target in re.findall(r"\]\(([^)#:]+)\)", page):
             assert (base / target).exists(), target
+
+
+def test_the_page_on_data_explains_every_rule_and_outcome() -> None:
+    explained = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", PAGES["data.md"], re.M))
+    for rule, sentence in RULES.items():
+        assert explained[rule] == sentence
+    assert {*FINDING_RULES, *map(str, Outcome)} <= set(explained)
+
+
+@pytest.mark.parametrize("statement", re.findall(r"```sql\n(.*?);\n```", PAGES["data.md"], re.S))
+def test_a_query_of_the_page_on_data_runs(statement: str, database_url: str) -> None:
+    query(database_url, statement)

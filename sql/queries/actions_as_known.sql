@@ -1,5 +1,10 @@
--- Splits and dividends of the symbols with ex-dates up to a day, as known at a moment.
-select distinct on (symbol, ex_date, kind) symbol, ex_date, kind, value
-from market.corporate_action
-where symbol = any(%(symbols)s) and ex_date <= %(as_of)s and known_at <= %(known_at)s
-order by symbol, ex_date, kind, known_at desc
+-- Splits and dividends of the symbols with ex-dates up to a day, as known at a moment, without those withdrawn by then.
+select symbol, ex_date, kind, value
+from (
+    select distinct on (symbol, ex_date, kind) symbol, ex_date, kind, value
+    from market.corporate_action
+    where symbol = any(%(symbols)s) and ex_date <= %(as_of)s and known_at <= %(known_at)s
+    order by symbol, ex_date, kind, known_at desc
+) newest
+where value <> case kind when 'split' then 1 else 0 end
+order by symbol, ex_date, kind

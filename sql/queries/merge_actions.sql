@@ -1,19 +1,58 @@
--- New or changed splits and dividends. Dividends read off rounded prices wobble, so a dividend has changed when the return
--- it gives has: when the difference is beyond tolerance as a share of the last close before the ex-date.
-insert into market.corporate_action (symbol, ex_date, kind, known_at, value)
-select i.symbol, i.ex_date, i.kind, %(known_at)s, i.value
-from incoming_action i
+-- Splits and dividends that a download said, or no longer said though it gave the sessions around their ex-date: those are
+-- withdrawn (split 1, dividend 0). Dividends read off rounded prices wobble, so a dividend has changed when the return it
+-- gives has: when the difference is beyond tolerance as a share of the last close before the ex-date.
+create temporary table placed_action on commit drop as
+with said as (
+    select symbol, ex_date, kind, value from incoming_action
+    union all
+    select distinct a.symbol, a.ex_date, a.kind, case a.kind when 'split' then 1.0 else 0.0 end
+    from market.corporate_action a
+    join incoming_span s on s.symbol = a.symbol and a.ex_date > s.first_session and a.ex_date <= s.last_session
+    where %(knows_actions)s
+      and not exists (
+          select from incoming_action i where i.symbol = a.symbol and i.ex_date = a.ex_date and i.kind = a.kind
+      )
+)
+select
+    s.symbol, s.ex_date, s.kind, s.value, before.known_at as before_at, after.known_at as after_at,
+    confirmed.known_at as confirmed_at,
+    coalesce(before.value, nothing.value) as before_value,
+    abs(s.value - coalesce(before.value, nothing.value)) > %(tolerance)s * scale.value as is_news,
+    after.known_at is not null and confirmed.known_at is null
+        and abs(after.value - s.value) <= %(tolerance)s * scale.value as is_said_again
+from said s
+cross join lateral (select case s.kind when 'split' then 1.0 else 0.0 end as value) nothing
 left join lateral (
-    select a.value from market.corporate_action a
-    where a.symbol = i.symbol and a.ex_date = i.ex_date and a.kind = i.kind
+    select a.known_at, a.value from market.corporate_action a
+    where a.symbol = s.symbol and a.ex_date = s.ex_date and a.kind = s.kind and a.known_at <= %(known_at)s
     order by a.known_at desc limit 1
-) known on true
+) before on true
+left join lateral (
+    select a.known_at, a.value from market.corporate_action a
+    where a.symbol = s.symbol and a.ex_date = s.ex_date and a.kind = s.kind and a.known_at > %(known_at)s
+    order by a.known_at limit 1
+) after on true
+left join lateral (
+    select d.known_at from ops.download d
+    where d.symbol = s.symbol and d.outcome = 'ok' and s.ex_date > d.first_session and s.ex_date <= d.last_session
+      and d.known_at > %(known_at)s and (after.known_at is null or d.known_at < after.known_at)
+    order by d.known_at limit 1
+) confirmed on true
 left join lateral (
     select b.close from market.daily_bar b
-    where b.symbol = i.symbol and b.session < i.ex_date
+    where b.symbol = s.symbol and b.session < s.ex_date
     order by b.session desc limit 1
-) before on true
-where known.value is null
-   or abs(i.value - known.value) > %(tolerance)s * case i.kind when 'split' then known.value else coalesce(before.close, known.value) end
+) priced on true
+cross join lateral (
+    select case s.kind when 'split' then s.value else coalesce(priced.close, s.value) end as value
+) scale;
+delete from placed_action where not is_news;
+
+insert into market.corporate_action (symbol, ex_date, kind, known_at, value)
+select symbol, ex_date, kind, confirmed_at, before_value from placed_action where confirmed_at is not null;
+delete from market.corporate_action a using placed_action p
+where a.symbol = p.symbol and a.ex_date = p.ex_date and a.kind = p.kind and p.is_said_again and a.known_at = p.after_at;
 -- A step retried at the same moment: the last word counts.
-on conflict (symbol, ex_date, kind, known_at) do update set value = excluded.value
+insert into market.corporate_action (symbol, ex_date, kind, known_at, value)
+select symbol, ex_date, kind, %(known_at)s, value from placed_action
+on conflict (symbol, ex_date, kind, known_at) do update set value = excluded.value;

@@ -1,7 +1,8 @@
--- One statement for both: new bars and corrected ones.
+-- Bars that were corrected.
 insert into market.daily_bar (symbol, session, open, high, low, close, volume, known_at)
 select symbol, session, open, high, low, close, volume, %(known_at)s
 from changed_bar
+where is_revision
 on conflict (symbol, session) do update
 set open = excluded.open, high = excluded.high, low = excluded.low, close = excluded.close, volume = excluded.volume,
     known_at = excluded.known_at

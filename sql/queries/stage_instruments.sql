@@ -1,1 +1,1 @@
-create temporary table incoming_instrument (symbol text, exchange_mic text, currency_code text) on commit drop
+create temporary table incoming_instrument (symbol text, exchange_mic text, currency_code text, bar_interval text) on commit drop

@@ -14,15 +14,28 @@ from ops.run
 order by run_id desc;
 comment on view report.run_history is 'One row per run, newest first.';
 
+create view report.finding as
+select symbol, session, rule, value, treatment, reason, found_at
+from market.finding
+where cleared_at is null
+order by symbol, session, rule;
+comment on view report.finding is 'One row per symbol, session and rule: what is wrong with a bar, and what is done about it before anything is trained on.';
+comment on column report.finding.session is 'Session it is about, the first one of a stretch.';
+comment on column report.finding.treatment is 'repaired (the reason says how); excluded (the bar is not used); rejected (the symbol is not used); kept (odd, and possible).';
+
 create view report.data_quality as
 select
     r.source, r.universe, r.origin_month, o.symbol, o.outcome, o.reason, o.last_session, o.months,
     (select count(*) from market.bar_revision b where b.symbol = o.symbol) as bars_revised,
+    (select count(*) from report.finding f where f.symbol = o.symbol and f.treatment = 'excluded') as bars_excluded,
+    (select count(*) from report.finding f where f.symbol = o.symbol and f.treatment = 'repaired') as bars_repaired,
     r.run_id
 from report.published_run r
 join ops.symbol_outcome o using (run_id);
 comment on view report.data_quality is 'One row per published run and symbol asked for: whether its bars were good enough, and if not, why.';
 comment on column report.data_quality.bars_revised is 'Bars of the symbol that the source corrected, ever.';
+comment on column report.data_quality.bars_excluded is 'Bars of the symbol that are not used, see report.finding.';
+comment on column report.data_quality.bars_repaired is 'Bars, splits or dividends of the symbol that are used otherwise than they came.';
 
 create view report.overdue as
 with wanted as (

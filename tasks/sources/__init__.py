@@ -1,12 +1,14 @@
 """Where prices come from: one file a source, one interface for all of them.
 
-`sample` is in an installed package, `file:PATH` is a table on disk, `yahoo` is Yahoo Finance. A source that fails is
+`sample` is in an installed package, `file:PATH` is on disk (read by `tables`), `yahoo` is Yahoo Finance (asked at the
+pace of `pacing`). A source that fails is
 never replaced by another. Every symbol asked for gets an outcome; only a fault of the request itself is an exception.
 A new source is a new file here and a line in `open_source`.
 """
 
+import functools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
@@ -15,6 +17,7 @@ from typing import Protocol
 
 import pandas as pd
 
+from model.quality import FINDING_TYPES
 from tasks.errors import BadRequestError
 
 PRICE_COLUMNS = ["open", "high", "low", "close"]
@@ -24,6 +27,7 @@ INSTRUMENT_TYPES = {
     "symbol": "str",
     "exchange_mic": "str",
     "currency_code": "str",
+    "bar_interval": "str",
     "first_session": "datetime64[ns]",
     "last_session": "datetime64[ns]",
 }
@@ -68,8 +72,12 @@ class Fetched:
     outcomes: tuple[SourceOutcome, ...]
     """One a symbol, in the order asked."""
     instruments: pd.DataFrame
-    """symbol, exchange_mic, currency_code, first_session, last_session of the symbols that came with bars; the
-    sessions are those of `bars`."""
+    """symbol, exchange_mic, currency_code, bar_interval ("daily" or "monthly": the finest the source has),
+    first_session, last_session of the symbols that came with bars; the sessions are those of `bars`."""
+    findings: pd.DataFrame
+    """What was wrong with rows that are not in `bars`, or not as they came: FINDING_TYPES of `model.quality`."""
+    knows_actions: bool = True
+    """False when the source gives no splits and dividends at all, so that their absence says nothing."""
 
     @property
     def is_answered(self) -> bool:
@@ -90,14 +98,14 @@ class Source(Protocol):
         """Short label of the symbols it lists, or '' when the caller must name them."""
 
     def instruments(self) -> pd.DataFrame | None:
-        """All it has: symbol, exchange_mic, currency_code, first_session, last_session; None if it cannot list."""
+        """All it has, in the columns of `Fetched.instruments`; None if it cannot list."""
 
-    def fetch(self, symbols: Sequence[str], first: date | None, now: datetime) -> Fetched:
-        """Bars and actions from `first` (None: from the start) to the last session closed at `now`.
+    def fetch(self, firsts: Mapping[str, date | None], now: datetime) -> Fetched:
+        """Bars and actions up to the last session closed at `now`.
 
         Args:
-            symbols: as the source spells them; a symbol named twice is fetched once.
-            first: earliest session and ex-date wanted.
+            firsts: symbols, as the source spells them, with the earliest session and ex-date wanted of each; None
+                means from the start.
             now: timezone-aware.
 
         Raises:
@@ -151,12 +159,19 @@ def merge(parts: Sequence[Fetched]) -> Fetched:
         stack((part.actions for part in parts), ACTION_TYPES),
         tuple(outcome for part in parts for outcome in part.outcomes),
         stack((part.instruments for part in parts), INSTRUMENT_TYPES),
+        stack((part.findings for part in parts), FINDING_TYPES),
+        all(part.knows_actions for part in parts),
     )
 
 
 def nothing(symbol: str, outcome: Outcome, reason: str) -> Fetched:
     """No bars of one symbol, and why."""
-    return replace(merge([]), outcomes=(SourceOutcome(symbol, outcome, reason),))
+    return replace(_nothing(), outcomes=(SourceOutcome(symbol, outcome, reason),))
+
+
+@functools.cache
+def _nothing() -> Fetched:
+    return merge([])
 
 
 def stack(frames: Iterable[pd.DataFrame], types: dict[str, str]) -> pd.DataFrame:

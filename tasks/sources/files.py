@@ -1,72 +1,58 @@
-"""Daily bars from a table on disk: CSV, gzip CSV or Parquet, told apart by their first bytes.
+"""Daily or monthly bars from disk: one table of many symbols, or a directory with a file for each.
 
-Columns `ticker,date,open,high,low,close,adj_close,volume`, optionally `dividends` and `stock_splits`; others are passed
-over. What tables of this kind hold, and what is made of it:
+What a file may look like, and which of its rows are bars, is said in `tasks.sources.tables`. `file:PATH` names
 
-- An empty field is missing, and so is an open of 0 or a volume of 0. Tickers such as NA or NaN are text.
-- A day that is there twice (a feed that appends its downloads) counts with its last row, and the outcome says so.
-- With `dividends` or `stock_splits`, all numbers have Yahoo's meaning: prices, volumes and dividends are adjusted for
-  every later split in the table, and are brought back to what was traded.
-- Without them, dividends are where adj_close / close steps up, and the prices are taken as they stand.
+- a table with a column `ticker` or `symbol`;
+- a table without one: all of it is the one symbol that the file is named after (GSPC_daily.csv: GSPC_daily);
+- a directory of SYMBOL.csv, SYMBOL.csv.gz or SYMBOL.parquet; other files in it are passed over. A file that is of no
+  use is that symbol's outcome and does not stop the others.
+
+What is made of the numbers:
+
+- With `dividends` or `stock_splits`, all have the meaning they have with Yahoo: prices, volumes and dividends are
+  adjusted for every later split in the table, and are brought back to what was traded.
+- Without them, dividends are where adj_close / close steps up, and the prices are taken as they stand. Without
+  `adj_close` too, there are no dividends.
+- Monthly bars, dated the first of their month, count when that month is over.
 """
 
-import csv
 import functools
-import gzip
-import itertools
-import re
+import os
 import threading
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet
 
 from model.adjustment import actions_from_adjusted_close, undo_splits
-from tasks.calendars import last_closed_session
+from model.quality import FINDING_TYPES
+from tasks.calendars import last_closed_session, month_table
 from tasks.errors import BadRequestError
 from tasks.sources import (
     ACTION_TYPES,
     BAR_TYPES,
     INSTRUMENT_TYPES,
-    PRICE_COLUMNS,
     Fetched,
     Outcome,
     SourceOutcome,
     spans,
     stack,
 )
+from tasks.sources.tables import FINDING_RULES, REQUIRED_COLUMNS, Prices, TableError, read_prices
 
-REQUIRED_COLUMNS = ["ticker", "date", *PRICE_COLUMNS, "adj_close", "volume"]
+ENDINGS = (".csv", ".csv.gz", ".parquet")
 ACTION_COLUMNS = {"dividends": "dividend", "stock_splits": "split"}
-EARLIEST_YEAR, LATEST_YEAR = 1700, 2200  # nanoseconds since 1970 reach from 1677 to 2262
-
-_reading = threading.Lock()
-
-
-@dataclass(frozen=True)
-class _Table:
-    """A file once read: rows sorted by symbol and session, unique; row numbers [start, stop) of each symbol."""
-
-    rows: pd.DataFrame
-    bounds: dict[str, tuple[int, int]]
-    repeated: dict[str, int]
 
 
 class FileSource:
-    """A table on disk as a price source; see `tasks.sources.Source`.
+    """A table or a directory of tables as a price source; see `tasks.sources.Source`.
 
     Args:
         path: as the user gave it; relative paths start at the working directory.
-        exchange_mic: exchange of every ticker in the file; its calendar says which sessions are closed.
-        currency_code: ISO 4217 code of every price in the file.
+        exchange_mic: exchange of every symbol; its calendar says which sessions and months are closed.
+        currency_code: ISO 4217 code of every price.
     """
 
     kind = "file"
@@ -78,203 +64,188 @@ class FileSource:
 
     @property
     def default_universe(self) -> str:
-        """The file's name without its endings: 'daily' for data/daily.csv.gz."""
-        return Path(self._path).name.split(".")[0]
+        """The name without its endings: 'daily' for data/daily.csv.gz, 'data' for data/."""
+        return Path(os.path.abspath(Path(self._path).expanduser())).name.split(".")[0]
 
     def instruments(self) -> pd.DataFrame:
-        """Every ticker in the file with its first and last session; see `tasks.sources.Source`."""
-        return self._instruments(_with_prices(_read(self._path).rows))
+        """Every symbol with its first and last session; see `tasks.sources.Source`.
 
-    def fetch(self, symbols: Sequence[str], first: date | None, now: datetime) -> Fetched:
-        """Bars and actions from the file; see `tasks.sources.Source`.
+        A symbol whose file in a directory is of no use is listed without sessions (NaT).
+        """
+        files = self._files()
+        if files is None:
+            prices = self._table()
+            return self._instruments(prices.rows[prices.rows["is_bar"]], prices.monthly)
+        bars, monthly, useless = [], set[str](), []
+        for symbol, own in files.items():
+            held = self._file(symbol, own)
+            if isinstance(held, TableError) or not held.rows["is_bar"].any():
+                useless.append(symbol)
+            else:
+                bars.append(held.rows.loc[held.rows["is_bar"], ["symbol", "session"]])
+                monthly |= held.monthly
+        known = self._instruments(stack(bars, {name: BAR_TYPES[name] for name in ("symbol", "session")}), monthly)
+        return stack([known, self._described(pd.DataFrame({"symbol": useless}), monthly)], INSTRUMENT_TYPES)
+
+    def fetch(self, firsts: Mapping[str, date | None], now: datetime) -> Fetched:
+        """Bars, actions and findings from the file; see `tasks.sources.Source`.
+
+        The findings are those of sessions that the bars could have been of, and those whose session or symbol (empty
+        then) cannot be known.
 
         Raises:
-            BadRequestError: if the file cannot be read, has other columns, holds no rows, or a cell is not what its
-                column says.
+            BadRequestError: if the table or directory cannot be read, or a table has other columns, no bar, or too
+                many lines that are not what its columns say.
         """
+        files = self._files()
         last_closed = pd.Timestamp(last_closed_session(self._exchange_mic, now))
-        earliest = pd.Timestamp.min if first is None else pd.Timestamp(first)
-        table = _read(self._path)
-        bars, actions, outcomes = [], [], []
-        for symbol in dict.fromkeys(symbols):
-            start, stop = table.bounds.get(symbol, (0, 0))
+        last_month = _last_closed_month(self._exchange_mic, last_closed)
+        bars, actions, findings, outcomes = [], [], [], []
+        monthly, knows_actions = set[str](), True
+        for symbol, first in firsts.items():
+            held = self._table() if files is None else self._file(symbol, files.get(symbol, []))
+            if isinstance(held, TableError):
+                outcomes.append(SourceOutcome(symbol, held.outcome, str(held)))
+                continue
+            is_monthly = symbol in held.monthly
+            knows_actions &= not {*ACTION_COLUMNS, "adj_close"}.isdisjoint(held.rows.columns)
+            monthly |= {symbol} if is_monthly else set()
+            earliest = pd.Timestamp.min if first is None else pd.Timestamp(first)
+            latest = last_month if is_monthly else last_closed
             # The whole history first: later splits and the level of adj_close reach across any cut.
-            all_bars, all_actions = _as_traded(table.rows.iloc[start:stop])
-            kept = all_bars[all_bars["session"].between(earliest, last_closed)]
-            bars.append(kept)
-            actions.append(all_actions[all_actions["ex_date"].between(earliest, last_closed)])
+            all_bars, all_actions = _as_traded(held.rows_of(symbol))
+            bars.append(all_bars[all_bars["session"].between(earliest, latest)])
+            actions.append(all_actions[all_actions["ex_date"].between(earliest, latest)])
             reasons = []
             if not len(all_bars):
                 reasons.append(f"no prices in {self._path}")
-            elif not len(kept):
-                reasons.append(f"no prices from {first or 'the start'} to {last_closed:%Y-%m-%d}")
-            if repeated := table.repeated.get(symbol, 0):
-                reasons.append(f"{repeated} repeated dates, the last row of each kept")
-            if still_open := int((all_bars["session"] > last_closed).sum()):
-                reasons.append(f"{still_open} bars after {last_closed:%Y-%m-%d}, the last closed session, left out")
-            outcome = Outcome.OK if len(kept) else Outcome.MISSING
+            elif not len(bars[-1]):
+                reasons.append(f"no prices from {first or 'the start'} to {latest:%Y-%m-%d}")
+            if not held.has_header:
+                reasons.append("no header line, read in Yahoo's order of columns")
+            if (own := held.findings.get(symbol)) is not None:
+                findings.append(own[own["session"].isna() | own["session"].between(earliest, last_closed)])
+                reasons += _counted(findings[-1])
+            if still_open := int((all_bars["session"] > latest).sum()):
+                newest = (
+                    f"{latest:%Y-%m}, the last closed month"
+                    if is_monthly
+                    else f"{latest:%Y-%m-%d}, the last closed session"
+                )
+                reasons.append(f"{still_open} bars after {newest}, left out")
+            outcome = Outcome.OK if len(bars[-1]) else Outcome.MISSING
             outcomes.append(SourceOutcome(symbol, outcome, "; ".join(reasons)))
+        if files is None and "" in self._table().findings:
+            findings.append(self._table().findings[""])
         together = stack(bars, BAR_TYPES)
-        return Fetched(together, stack(actions, ACTION_TYPES), tuple(outcomes), self._instruments(together))
+        return Fetched(
+            together,
+            stack(actions, ACTION_TYPES),
+            tuple(outcomes),
+            self._instruments(together, monthly),
+            stack(findings, FINDING_TYPES),
+            knows_actions,
+        )
 
-    def _instruments(self, bars: pd.DataFrame) -> pd.DataFrame:
-        table = spans(bars).assign(exchange_mic=self._exchange_mic, currency_code=self._currency_code)
-        return stack([table], INSTRUMENT_TYPES)
+    def _instruments(self, bars: pd.DataFrame, monthly: frozenset[str] | set[str]) -> pd.DataFrame:
+        return stack([self._described(spans(bars), monthly)], INSTRUMENT_TYPES)
+
+    def _described(self, symbols: pd.DataFrame, monthly: frozenset[str] | set[str]) -> pd.DataFrame:
+        """The symbols with what is the same for all of a file, and NaT for sessions that are not given."""
+        return symbols.assign(
+            exchange_mic=self._exchange_mic,
+            currency_code=self._currency_code,
+            bar_interval=np.where(symbols["symbol"].isin(list(monthly)), "monthly", "daily"),
+        ).reindex(columns=list(INSTRUMENT_TYPES))
+
+    def _files(self) -> dict[str, list[Path]] | None:
+        """The files of each symbol, by symbol; None if the path is no directory."""
+        root = Path(self._path).expanduser()
+        if not root.is_dir():
+            return None
+        files: dict[str, list[Path]] = {}
+        try:
+            for file in sorted(root.iterdir()):
+                if (symbol := _without_ending(file.name)) not in ("", file.name):
+                    files.setdefault(symbol, []).append(file)
+        except OSError as error:
+            raise BadRequestError(f"The directory {self._path} cannot be read: {error.strerror}.") from error
+        if not files:
+            raise BadRequestError(f"The directory {self._path} holds no file SYMBOL{', SYMBOL'.join(ENDINGS)}.")
+        return files
+
+    def _file(self, symbol: str, files: Sequence[Path]) -> Prices | TableError:
+        """What the directory's file of the symbol holds, or why that is of no use, as a reason for the operator."""
+        if not files:
+            return TableError(Outcome.MISSING, f"no file of it in {self._path}")
+        if len(files) > 1:
+            names = ", ".join(file.name for file in files)
+            return TableError(Outcome.REJECTED, f"there are several files of it: {names}")
+        try:
+            prices = read_prices(files[0], symbol, most_unreadable=1.0)
+        except TableError as fault:
+            return TableError(fault.outcome, f"the file {fault}")
+        if set(prices.bounds) != {symbol}:
+            tickers = ", ".join(list(prices.bounds)[:3])
+            return TableError(Outcome.REJECTED, f"the file has the tickers {tickers}; expected {symbol} alone")
+        return prices
+
+    def _table(self) -> Prices:
+        """The one table, read once for as long as its time and size stay the same."""
+        try:
+            state = Path(self._path).expanduser().stat()
+        except OSError as error:
+            raise BadRequestError(f"The price file {self._path} cannot be read: {error.strerror}.") from error
+        try:
+            with _reading:
+                return _read_version(self._path, state.st_mtime_ns, state.st_size)
+        except TableError as fault:
+            columns = f"; it must have the columns {', '.join(REQUIRED_COLUMNS)}"
+            hint = columns if fault.outcome is Outcome.MISSING else ""
+            raise BadRequestError(f"The price file {self._path} {fault}{hint}.") from fault
+
+
+_reading = threading.Lock()
+
+
+@functools.lru_cache(maxsize=2)
+def _read_version(path: str, mtime_ns: int, size: int) -> Prices:
+    del mtime_ns, size  # they only tell one version of the file from another
+    file = Path(path).expanduser()
+    return read_prices(file, _without_ending(file.name))
+
+
+def _without_ending(name: str) -> str:
+    """The symbol that a file's name stands for; the name itself if it has another ending."""
+    return next((name.removesuffix(ending) for ending in ENDINGS if name.endswith(ending)), name)
 
 
 def _as_traded(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Bars and actions of one symbol's rows, as traded as the columns allow."""
+    bars = rows[rows["is_bar"]]
     given = [name for name in ACTION_COLUMNS if name in rows]
-    if not given:
-        return _with_prices(rows), actions_from_adjusted_close(rows)
-    events = [
-        rows.loc[rows[name] > 0, ["symbol", "session", name]]
-        .rename(columns={"session": "ex_date", name: "value"})
-        .assign(kind=ACTION_COLUMNS[name])
-        for name in given
-    ]
-    return undo_splits(_with_prices(rows), stack(events, ACTION_TYPES))
+    if given:
+        events = [
+            rows.loc[rows[name] > 0, ["symbol", "session", name]]
+            .rename(columns={"session": "ex_date", name: "value"})
+            .assign(kind=ACTION_COLUMNS[name])
+            for name in given
+        ]
+        return undo_splits(bars, stack(events, ACTION_TYPES))
+    return bars, actions_from_adjusted_close(bars) if "adj_close" in rows else stack([], ACTION_TYPES)
 
 
-def _with_prices(rows: pd.DataFrame) -> pd.DataFrame:
-    """Without the rows that some feeds write for holidays, which may hold a dividend but no price."""
-    return rows[rows[PRICE_COLUMNS].notna().any(axis=1)]
+def _counted(findings: pd.DataFrame) -> list[str]:
+    """The findings of one symbol in a few words, such as ['3 unreadable lines, 45 repeated dates'], or in none."""
+    # A finding of lines counts as many as there are, one of a row counts as one.
+    counts = findings["value"].where(findings["rule"] == "unreadable_line", 1).groupby(findings["rule"]).sum()
+    words = ", ".join(f"{counts[rule]:.0f} {name}" for rule, name in FINDING_RULES.items() if rule in counts)
+    return [words] if words else []
 
 
-def _read(path: str) -> _Table:
-    """The file at `path`, read once for as long as its time and size stay the same."""
-    try:
-        state = Path(path).expanduser().stat()
-    except OSError as error:
-        raise BadRequestError(f"The price file {path} cannot be read: {error.strerror}.") from error
-    with _reading:
-        return _read_version(path, state.st_mtime_ns, state.st_size)
-
-
-@functools.lru_cache(maxsize=2)
-def _read_version(path: str, mtime_ns: int, size: int) -> _Table:
-    del mtime_ns, size  # they only tell one version of the file from another
-    file = Path(path).expanduser()
-    try:
-        with file.open("rb") as stream:
-            magic = stream.read(4)
-        if not magic:
-            raise BadRequestError(f"The price file {path} is empty.")
-        columns = _read_parquet(file, path) if magic == b"PAR1" else _read_csv(file, path, magic[:2] == b"\x1f\x8b")
-    except (OSError, EOFError, UnicodeDecodeError, pa.ArrowException) as error:
-        raise BadRequestError(f"The price file {path} cannot be read: {_one_line(error)}.") from error
-    return _arrange(columns, path)
-
-
-def _read_csv(file: Path, path: str, is_gzip: bool) -> pa.Table:
-    with gzip.open(file, "rb") if is_gzip else file.open("rb") as stream:
-        header = stream.readline(65_536).decode("utf-8-sig")
-    names = _known_columns(next(csv.reader([header]), []), path)
-    convert = pa.csv.ConvertOptions(
-        column_types={name: pa.float64() for name in names}
-        | {"ticker": pa.dictionary(pa.int32(), pa.string()), "date": pa.date32()},
-        include_columns=names,
-        null_values=[""],
-        strings_can_be_null=True,
-    )
-
-    def read(use_threads: bool) -> pa.Table:
-        with pa.input_stream(str(file), compression="gzip" if is_gzip else None) as stream:
-            return pa.csv.read_csv(stream, pa.csv.ReadOptions(use_threads=use_threads), convert_options=convert)
-
-    try:
-        return read(use_threads=True)
-    except pa.ArrowInvalid as error:
-        fault = error
-    try:
-        # The slower reader counts rows; it is used for nothing but the sentence.
-        return read(use_threads=False)
-    except pa.ArrowInvalid as error:
-        fault = error
-    raise BadRequestError(
-        f"The price file {path} has a row that is not what its columns say: {_one_line(fault)}. "
-        "Dates are written YYYY-MM-DD, all other columns but `ticker` are numbers, a missing one is empty."
-    ) from fault
-
-
-def _read_parquet(file: Path, path: str) -> pa.Table:
-    columns = pa.parquet.read_table(file, columns=_known_columns(pa.parquet.read_schema(file).names, path))
-    for place, (name, values) in enumerate(zip(columns.column_names, columns.columns, strict=True)):
-        target = {"ticker": pa.string(), "date": pa.date32()}.get(name, pa.float64())
-        try:
-            # Nothing is lost by any of these casts but a time of day, which a session has none of.
-            cast = values.cast(target)
-            if name == "date" and not pc.all(pc.equal(cast.cast(values.type), values)).as_py():
-                raise pa.ArrowInvalid("a time of day in `date`")
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise BadRequestError(
-                f"The price file {path} has a column `{name}` of type {values.type} that cannot be read as {target}: "
-                f"{_one_line(error)}."
-            ) from error
-        columns = columns.set_column(place, name, cast.dictionary_encode() if name == "ticker" else cast)
-    return columns
-
-
-def _known_columns(found: Sequence[str], path: str) -> list[str]:
-    """The columns to read; a table without the required ones, or with one of them twice, is refused."""
-    wanted = [*REQUIRED_COLUMNS, *ACTION_COLUMNS]
-    faulty = [name for name in wanted if found.count(name) != 1 and (name in found or name in REQUIRED_COLUMNS)]
-    if faulty:
-        raise BadRequestError(
-            f"The price file {path} must have the columns {', '.join(REQUIRED_COLUMNS)}, each once; "
-            f"found {_one_line(', '.join(found)) or 'none'}."
-        )
-    return [name for name in wanted if name in found]
-
-
-def _arrange(columns: pa.Table, path: str) -> _Table:
-    """Sort, drop repeated days, and blank what stands for missing."""
-    if not columns.num_rows:
-        raise BadRequestError(f"The price file {path} holds no rows.")
-    for name in ("ticker", "date"):
-        if columns[name].null_count:
-            raise BadRequestError(f"The price file {path} has {columns[name].null_count} rows without a `{name}`.")
-    names, codes = _number_tickers(columns["ticker"])
-    days = columns["date"].to_numpy().astype("datetime64[D]")
-    years = days.astype("datetime64[Y]").astype(np.int64) + 1970
-    if years.min() < EARLIEST_YEAR or years.max() > LATEST_YEAR:
-        raise BadRequestError(
-            f"The price file {path} has dates from {days.min()} to {days.max()}; "
-            f"expected the years {EARLIEST_YEAR} to {LATEST_YEAR}."
-        )
-    numbers = columns.drop_columns(["ticker", "date"]).to_pandas()
-    order = np.lexsort((days, codes))  # stable: of two rows of a day the later stays the later
-    codes, days = codes[order], days[order]
-    is_last = np.append((codes[1:] != codes[:-1]) | (days[1:] != days[:-1]), True)
-    lost = np.bincount(codes[~is_last], minlength=len(names))
-    codes, days, order = codes[is_last], days[is_last], order[is_last]
-
-    rows = numbers.iloc[order].reset_index(drop=True)
-    infinite = np.isinf(rows.to_numpy()).any(axis=1)
-    if infinite.any():
-        row = int(infinite.argmax())
-        raise BadRequestError(f"The price file {path} has an infinite number for {names[codes[row]]} on {days[row]}.")
-    for name in ("open", "volume"):
-        rows[name] = rows[name].mask(rows[name] == 0.0)
-    rows.insert(0, "symbol", pd.Series(names, dtype="str").take(codes).to_numpy())
-    rows.insert(1, "session", days.astype("datetime64[ns]"))
-    edges = np.searchsorted(codes, np.arange(len(names) + 1)).tolist()
-    bounds = dict(zip(names, itertools.pairwise(edges), strict=True))
-    return _Table(rows, bounds, {name: int(count) for name, count in zip(names, lost, strict=True) if count})
-
-
-def _number_tickers(tickers: pa.ChunkedArray) -> tuple[list[str], np.ndarray[Any, np.dtype[np.int64]]]:
-    """Sorted distinct tickers, and the number of each row's ticker among them."""
-    encoded = tickers.unify_dictionaries().combine_chunks()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.chunk(0)
-    found = encoded.dictionary.to_pylist()
-    names = sorted(set(found))
-    rank = {name: number for number, name in enumerate(names)}
-    return names, np.array([rank[name] for name in found], dtype=np.int64)[encoded.indices.to_numpy()]
-
-
-def _one_line(fault: object) -> str:
-    """At most 200 characters of a message that may quote a whole web page."""
-    text = re.sub(r"\s+", " ", str(fault)).strip().rstrip(".")
-    return text if len(text) <= 200 else f"{text[:200]}…"
+def _last_closed_month(mic: str, last_closed: pd.Timestamp) -> pd.Timestamp:
+    """The first day of the newest month whose last session had closed."""
+    month = last_closed.replace(day=1)
+    table = month_table(mic, last_closed.date(), last_closed.date())
+    is_over = len(table) and table["last_session"].iloc[0] == last_closed
+    return month if is_over else month - pd.DateOffset(months=1)

@@ -5,11 +5,12 @@ had them. Both are price indices: no splits, no dividends, and adj_close equals 
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import date, datetime
 
 import pandas as pd
 
+from model.quality import FINDING_TYPES
 from tasks.calendars import last_closed_session
 from tasks.sources import ACTION_TYPES, BAR_TYPES, INSTRUMENT_TYPES, Fetched, Outcome, SourceOutcome, spans, stack
 
@@ -26,11 +27,11 @@ class SampleSource:
         """Both indices with their exchange, currency, first and last session."""
         return _instruments(_bars())
 
-    def fetch(self, symbols: Sequence[str], first: date | None, now: datetime) -> Fetched:
-        """Bars from `first` to the last session closed at `now`, and no actions; see `tasks.sources.Source`."""
+    def fetch(self, firsts: Mapping[str, date | None], now: datetime) -> Fetched:
+        """Bars up to the last session closed at `now`, no actions, no findings; see `tasks.sources.Source`."""
         frames, outcomes = [], []
         everything = _bars()
-        for symbol in dict.fromkeys(symbols):
+        for symbol, first in firsts.items():
             if symbol not in EXCHANGES:
                 reason = f"the sample has only {' and '.join(EXCHANGES)}"
                 outcomes.append(SourceOutcome(symbol, Outcome.MISSING, reason))
@@ -48,12 +49,13 @@ class SampleSource:
                 )
             )
         bars = stack(frames, BAR_TYPES)
-        return Fetched(bars, stack([], ACTION_TYPES), tuple(outcomes), _instruments(bars))
+        return Fetched(bars, stack([], ACTION_TYPES), tuple(outcomes), _instruments(bars), stack([], FINDING_TYPES))
 
 
 def _instruments(bars: pd.DataFrame) -> pd.DataFrame:
     table = spans(bars)
-    return stack([table.assign(exchange_mic=table["symbol"].map(EXCHANGES), currency_code="USD")], INSTRUMENT_TYPES)
+    table = table.assign(exchange_mic=table["symbol"].map(EXCHANGES), currency_code="USD", bar_interval="daily")
+    return stack([table], INSTRUMENT_TYPES)
 
 
 @functools.lru_cache(maxsize=1)

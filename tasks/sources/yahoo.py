@@ -7,6 +7,7 @@ The only file that knows yfinance. The quirks of the two, and what is made of th
 - The last bar is that of the running session until it closes: dropped. A volume or open of 0 is a missing one.
 - An error often looks like a delisting: yfinance reports a refused crumb (401) as missing prices, and the 404 of a
   symbol it has not met before as bad JSON. So the last answer of the chart service itself is kept and judged.
+- It asks twice for a symbol it has not met before, and repeats what is refused: `pacing` counts real requests.
 - yfinance files a split or dividend of a day without a bar under the bar before it, which puts that bar on the wrong
   side of a split. So the events are read from the answer, by their own date.
 - Answers are cached by yfinance, the failed ones too: the cache is emptied before each attempt.
@@ -15,17 +16,17 @@ The only file that knows yfinance. The quirks of the two, and what is made of th
   that fetches sets where the cache lies.
 """
 
-import itertools
 import json
 import logging
 import re
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,6 +40,7 @@ from yfinance.data import YfData
 from yfinance.exceptions import YFRateLimitError
 
 from model.adjustment import undo_splits
+from model.quality import FINDING_TYPES
 from tasks.calendars import last_closed_session
 from tasks.errors import BadRequestError
 from tasks.sources import (
@@ -53,6 +55,7 @@ from tasks.sources import (
     spans,
     stack,
 )
+from tasks.sources.pacing import BudgetSpentError, Limits, Pace
 
 # ISO 10383 codes, each followed by Yahoo's codes for it; indices follow the calendar of their home exchange.
 _EXCHANGES = """
@@ -70,20 +73,18 @@ NO_SUCH_DATA = {400, 404, 422}  # with a reason in the chart's own words; withou
 
 
 @dataclass(frozen=True)
-class Limits:
-    """How long and how often a source may try.
+class _Seen:
+    """What an attempt has seen of the chart service: the number of requests, and the answer to the last of them."""
 
-    The k-th wait (k = 0, 1, …) of a symbol lasts min(first_wait · 2^k, longest_wait) seconds, times a random number
-    between 0.5 and 1. All symbols of a source object draw their waits from one budget; once a rate limit finds it
-    spent, symbols not yet asked for are not asked for.
-    """
-
-    attempts: int = 4
-    first_wait_seconds: float = 2.0
-    longest_wait_seconds: float = 60.0
-    wait_budget_seconds: float = 300.0
-    timeout_seconds: float = 15.0
-    """Of one request; a symbol takes one or two an attempt, and yfinance repeats a refused one."""
+    requests: int = 0
+    status: int | None = None
+    """None if the last request brought no whole answer."""
+    content_type: str = ""
+    chart: Chart | None = None
+    """None if the body has none."""
+    words: str = ""
+    """The error in the words of Yahoo itself, if it is well-formed."""
+    retry_after_seconds: float = 0.0
 
 
 class YahooSource:
@@ -92,8 +93,8 @@ class YahooSource:
     Args:
         cache_dir: where yfinance keeps time zones and cookies between runs; made if need be.
         base_url: a server to ask in place of every yahoo.com address, such as http://127.0.0.1:8080.
-        max_workers: how many symbols are asked for at once.
-        limits: attempts, waits and timeout.
+        max_workers: how many symbols are asked for at once, over all `fetch` calls under way.
+        limits: attempts, waits, requests and timeout, of all `fetch` calls together: a new object starts afresh.
         sleep: called with the seconds to wait; tests pass one that does not.
         rng: jitter of the waits.
     """
@@ -113,7 +114,7 @@ class YahooSource:
     ) -> None:
         self._limits = limits or Limits()
         self._max_workers = max_workers
-        self._waits = _Waits(self._limits, sleep, rng or np.random.default_rng())
+        self._pace = Pace(self._limits, max_workers, sleep, rng or np.random.default_rng())
         self._session = _WatchedSession(base_url, self._limits.timeout_seconds)
         cache_dir.mkdir(parents=True, exist_ok=True)
         yfinance.set_tz_cache_location(str(cache_dir))
@@ -124,26 +125,50 @@ class YahooSource:
     def instruments(self) -> None:
         """Yahoo cannot list what it has: the caller names the symbols."""
 
-    def fetch(self, symbols: Sequence[str], first: date | None, now: datetime) -> Fetched:
-        """Bars and actions of the symbols, asked for through the present; see `tasks.sources.Source`."""
+    def fetch(self, firsts: Mapping[str, date | None], now: datetime) -> Fetched:
+        """Bars and actions of the symbols, asked for through the present; see `tasks.sources.Source`.
+
+        All are asked for once, then those that failed again, until their attempts or the limits are used up. What
+        still failed may be passed to a later `fetch`, of a new source object if this one has spent its limits.
+        """
         last_closed_session("XNYS", now)  # refuses a naive or impossible `now` before any request
+        self._pace.expect(len(firsts))
+        said: dict[str, Fetched] = {}
+        waiting = list(firsts)
+
+        def ask(symbol: str, attempt: int) -> Fetched:
+            return self._ask_in_turn(symbol, firsts[symbol], now, attempt, before=said.get(symbol))
+
         with ThreadPoolExecutor(self._max_workers, thread_name_prefix="yahoo") as pool:
-            return merge(list(pool.map(lambda symbol: self._fetch_one(symbol, first, now), dict.fromkeys(symbols))))
+            for attempt in range(1, self._limits.attempts + 1):
+                if not waiting or (attempt > 1 and not self._pace.pause(attempt - 2)):
+                    break
+                said.update(zip(waiting, pool.map(ask, waiting, repeat(attempt)), strict=False))
+                waiting = [symbol for symbol in waiting if not said[symbol].is_answered]
+        return merge([said[symbol] for symbol in firsts])
 
-    def _fetch_one(self, symbol: str, first: date | None, now: datetime) -> Fetched:
-        """Ask until there is an answer that counts, or the attempts or the waits are used up."""
-        if self._waits.is_shut:
-            return nothing(symbol, Outcome.RATE_LIMITED, "not asked: too many requests before it")
-        for attempt in itertools.count(1):
-            fetched = self._ask(symbol, first, now)
-            outcome = fetched.outcomes[0].outcome
-            if outcome not in {Outcome.RATE_LIMITED, Outcome.SOURCE_ERROR} or attempt >= self._limits.attempts:
-                break
-            if not self._waits.wait(attempt - 1, is_rate_limit=outcome is Outcome.RATE_LIMITED):
-                break
-        return fetched
+    def _ask_in_turn(
+        self, symbol: str, first: date | None, now: datetime, attempt: int, before: Fetched | None
+    ) -> Fetched:
+        """Ask when the pace allows it; if it never does, what was said before stands."""
+        try:
+            with self._pace.turn() as turn:
+                fetched, seen = self._ask(symbol, first, now)
+                turn.requests, turn.retry_after_seconds = seen.requests, seen.retry_after_seconds
+                outcome = fetched.outcomes[0]
+                # In later passes, where only those are asked that failed before, silence is the symbol's own.
+                is_silent = seen.status is None and (attempt == 1 or turn.is_probe)
+                is_told_when = seen.retry_after_seconds > 0 and not fetched.is_answered
+                if outcome.outcome is Outcome.RATE_LIMITED or is_silent or is_told_when:
+                    turn.refusal = outcome
+        except BudgetSpentError as spent:
+            return before or nothing(symbol, spent.outcome, f"not asked: {spent}")
+        if fetched.is_answered:
+            return fetched
+        reason = f"{outcome.reason}, attempt {attempt} of {self._limits.attempts}"
+        return replace(fetched, outcomes=(replace(outcome, reason=reason),))
 
-    def _ask(self, symbol: str, first: date | None, now: datetime) -> Fetched:
+    def _ask(self, symbol: str, first: date | None, now: datetime) -> tuple[Fetched, _Seen]:
         self._session.forget()
         span: dict[str, Any] = {"period": "max"} if first is None else {"start": first.isoformat()}
         try:
@@ -152,35 +177,54 @@ class YahooSource:
             frame = ticker.history(
                 **span, interval="1d", auto_adjust=False, actions=True, timeout=self._limits.timeout_seconds
             )
-            return _read(symbol, frame, self._session.last_answer()[1], first, now)
+            fetched = _read(symbol, frame, self._session.seen.chart, first, now)
         except BadRequestError as fault:  # the exchange's calendar does not reach `now`
-            return nothing(symbol, Outcome.REJECTED, str(fault))
+            fetched = nothing(symbol, Outcome.REJECTED, str(fault))
         except Exception as fault:  # yfinance lets through whatever a strange answer trips over
-            return _judge(symbol, fault, *self._session.last_answer())
+            fetched = nothing(symbol, *_judge(fault, self._session.seen, first))
+        return fetched, self._session.seen
 
 
-def _judge(symbol: str, fault: Exception, status: int | None, chart: Chart | None) -> Fetched:
-    """What a failed request says about the symbol: nothing, unless Yahoo itself said so in well-formed words."""
-    if isinstance(fault, YFRateLimitError) or status == 429:
-        return nothing(symbol, Outcome.RATE_LIMITED, "HTTP 429: too many requests")
-    error = (chart or {}).get("error")
-    if status in NO_SUCH_DATA and isinstance(error, dict) and error:
-        return nothing(symbol, Outcome.MISSING, f"HTTP {status}: {error.get('description') or error.get('code')}")
-    if status == 200 and chart is not None and _is_empty(chart):
-        return nothing(symbol, Outcome.MISSING, "no prices returned")
-    seen = "no answer" if status is None else f"HTTP {status}"
-    return nothing(symbol, Outcome.SOURCE_ERROR, f"{seen}: {type(fault).__name__}: {str(fault)[:200]}")
+def _judge(fault: Exception, seen: _Seen, first: date | None) -> tuple[Outcome, str]:
+    """What a failed attempt says about the symbol: nothing, unless Yahoo itself said so in well-formed words.
+
+    The texts of `fault` stay out of the reason: they may hold addresses with a crumb or a proxy's password.
+    """
+    kind = type(fault).__name__
+    if isinstance(fault, YFRateLimitError) or seen.status == 429:
+        until = f", come back in {seen.retry_after_seconds:.0f} s" if seen.retry_after_seconds else ""
+        return Outcome.RATE_LIMITED, f"HTTP 429: too many requests{until}"
+    if seen.status is None:
+        return Outcome.SOURCE_ERROR, f"no whole answer from Yahoo ({kind})"
+    if seen.chart is not None and seen.status in NO_SUCH_DATA and seen.words:
+        return Outcome.MISSING, f"HTTP {seen.status}: {seen.words}"
+    if seen.chart is not None and seen.status == 200 and _is_empty(seen.chart):
+        return Outcome.MISSING, _no_prices(first)
+    if seen.words:
+        return Outcome.SOURCE_ERROR, f"HTTP {seen.status}: {seen.words}"
+    if seen.chart is None:
+        return Outcome.SOURCE_ERROR, f"HTTP {seen.status} without a chart, {seen.content_type or 'no type'} ({kind})"
+    return Outcome.SOURCE_ERROR, f"HTTP {seen.status} with a chart that cannot be read ({kind})"
+
+
+def _no_prices(first: date | None) -> str:
+    return "Yahoo returned no prices" + (f" from {first} on" if first else "")
 
 
 def _read(symbol: str, frame: pd.DataFrame, chart: Chart | None, first: date | None, now: datetime) -> Fetched:
     """Bars and actions as traded, from `first` to the last session closed at `now`, or why they cannot be used."""
-    if frame.empty or chart is None:
-        return nothing(symbol, Outcome.MISSING, "no prices returned")
-    exchange, currency = (chart["result"][0]["meta"].get(name) for name in ("exchangeName", "currency"))
+    if chart is None:
+        raise ValueError("yfinance made prices of an answer without a chart.")
+    if frame.empty:
+        return nothing(symbol, Outcome.MISSING, _no_prices(first))
+    result = chart["result"][0]
+    exchange, currency, kind = (result["meta"].get(name) for name in ("exchangeName", "currency", "instrumentType"))
     mic = MIC_OF_YAHOO_EXCHANGE.get(exchange)
-    if mic is None or not currency:
-        reason = f"the calendar of exchange {exchange!r} or the currency {currency!r} is not known here"
+    if mic is None:
+        reason = f"no calendar is known here for Yahoo's exchange {exchange!r} (instrument type {kind!r})"
         return nothing(symbol, Outcome.REJECTED, reason)
+    if not currency:
+        return nothing(symbol, Outcome.REJECTED, f"Yahoo names no currency for it (exchange {exchange!r})")
     unit = 0.01 if currency in CURRENCY_OF_HUNDREDTH else 1.0
     bars = frame.rename(columns=str.lower)[[*PRICE_COLUMNS, "volume"]].astype("float64")
     bars[PRICE_COLUMNS] *= unit
@@ -189,13 +233,15 @@ def _read(symbol: str, frame: pd.DataFrame, chart: Chart | None, first: date | N
     bars = bars.assign(symbol=symbol, session=pd.DatetimeIndex(frame.index).tz_localize(None)).dropna(
         subset=PRICE_COLUMNS, how="all"
     )
-    bars, actions = undo_splits(stack([bars], BAR_TYPES), _actions(symbol, chart["result"][0], unit))
+    bars, actions = undo_splits(stack([bars], BAR_TYPES), _actions(symbol, result, unit))
     span = (pd.Timestamp.min if first is None else pd.Timestamp(first), pd.Timestamp(last_closed_session(mic, now)))
     bars, actions = bars[bars["session"].between(*span)], actions[actions["ex_date"].between(*span)]
     if bars.empty:
-        return nothing(symbol, Outcome.MISSING, f"no prices of a session closed by {span[1]:%Y-%m-%d}")
-    instrument = spans(bars).assign(exchange_mic=mic, currency_code=CURRENCY_OF_HUNDREDTH.get(currency, currency))
-    return Fetched(bars, actions, (SourceOutcome(symbol, Outcome.OK),), instrument)
+        return nothing(symbol, Outcome.MISSING, f"{_no_prices(first)}, of a session closed by {span[1]:%Y-%m-%d}")
+    instrument = spans(bars).assign(
+        exchange_mic=mic, currency_code=CURRENCY_OF_HUNDREDTH.get(currency, currency), bar_interval="daily"
+    )
+    return Fetched(bars, actions, (SourceOutcome(symbol, Outcome.OK),), instrument, stack([], FINDING_TYPES))
 
 
 def _actions(symbol: str, result: dict[str, Any], unit: float) -> pd.DataFrame:
@@ -222,61 +268,58 @@ def _is_empty(chart: Chart) -> bool:
         return False
 
 
-class _Waits:
-    """The waits between attempts, of all threads of a source: bounded together, with jitter."""
-
-    def __init__(self, limits: Limits, sleep: Callable[[float], None], rng: np.random.Generator) -> None:
-        self._limits, self._sleep, self._rng = limits, sleep, rng
-        self._left_seconds = limits.wait_budget_seconds
-        self._lock = threading.Lock()
-        self.is_shut = False
-
-    def wait(self, k: int, *, is_rate_limit: bool) -> bool:
-        """Wait for the k-th time; False, at once, when the budget does not allow it."""
-        longest = min(self._limits.first_wait_seconds * 2.0**k, self._limits.longest_wait_seconds)
-        with self._lock:
-            seconds = longest * self._rng.uniform(0.5, 1.0)
-            if seconds > self._left_seconds:
-                self.is_shut = self.is_shut or is_rate_limit
-                return False
-            self._left_seconds -= seconds
-        self._sleep(seconds)
-        return True
-
-
 class _WatchedSession(curl_cffi.requests.Session[curl_cffi.requests.Response]):
-    """yfinance's own kind of session, which also remembers each thread's last answer of the chart service."""
+    """yfinance's own kind of session, which also keeps what each thread has seen of the chart service."""
 
     def __init__(self, base_url: str | None, timeout_seconds: float) -> None:
         super().__init__(impersonate="chrome")
         self._base_url = base_url.rstrip("/") if base_url else None
         self._timeout_seconds = timeout_seconds
-        self._seen = threading.local()
+        self._here = threading.local()
+
+    @property
+    def seen(self) -> _Seen:
+        """What this thread has seen since it last forgot."""
+        seen: _Seen = self._here.seen
+        return seen
+
+    def forget(self) -> None:
+        """Drop what this thread saw."""
+        self._here.seen = _Seen()
 
     def request(self, *args: Any, **options: Any) -> curl_cffi.requests.Response:
         """Send the request, to `base_url` if it is for Yahoo; yfinance's own longer timeouts are cut."""
         parts = urlsplit(options["url"])
         is_chart = parts.path.startswith("/v8/finance/chart/")
         if is_chart:
-            self.forget()  # an attempt that brings no answer must not be judged by the one before
+            # Without an answer so far: a request that brings none must not be judged by the one before.
+            self._here.seen = _Seen(self.seen.requests + 1)
         if self._base_url and (parts.hostname or "").endswith("yahoo.com"):
             options["url"] = self._base_url + parts.path + (f"?{parts.query}" if parts.query else "")
         options["timeout"] = min(options.get("timeout") or self._timeout_seconds, self._timeout_seconds)
         answer = super().request(*args, **options)
         if is_chart:
-            try:
-                body = json.loads(answer.content)
-            except ValueError:
-                body = None
-            chart = body.get("chart") if isinstance(body, dict) else None
-            self._seen.answer = (answer.status_code, chart if isinstance(chart, dict) else None)
+            self._here.seen = _see(answer, self.seen.requests)
         return answer
 
-    def forget(self) -> None:
-        """Drop what this thread saw."""
-        self._seen.answer = (None, None)
 
-    def last_answer(self) -> tuple[int | None, Chart | None]:
-        """Status of this thread's last chart answer, None if none came, and its `chart` object, None if it has none."""
-        seen: tuple[int | None, Chart | None] = self._seen.answer
-        return seen
+def _see(answer: curl_cffi.requests.Response, requests: int) -> _Seen:
+    """What there is to judge in an answer."""
+    try:
+        body = json.loads(answer.content)
+    except ValueError:
+        body = None
+    # An answer from before the chart service itself, such as a refused crumb, calls its envelope `finance`.
+    chart, outer = (body.get("chart"), body.get("finance")) if isinstance(body, dict) else (None, None)
+    envelope = chart if isinstance(chart, dict) else outer
+    error = envelope.get("error") if isinstance(envelope, dict) else None
+    words = (error.get("description") or error.get("code")) if isinstance(error, dict) else None
+    retry_after = answer.headers.get("Retry-After") or ""
+    return _Seen(
+        requests=requests,
+        status=answer.status_code,
+        content_type=(answer.headers.get("Content-Type") or "").partition(";")[0],
+        chart=chart if isinstance(chart, dict) else None,
+        words=str(words or "")[:200],
+        retry_after_seconds=float(retry_after) if re.fullmatch(r"\d{1,9}", retry_after) else 0.0,
+    )

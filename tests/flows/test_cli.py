@@ -81,7 +81,7 @@ def _young(directory: Path, bars: pd.DataFrame) -> list[str]:
         (["sample", "--catch-up", "180"], 7, "at least 96 complete months are needed"),
         (_young, 7, "there are 48"),
         (["file:/no/such/prices.csv"], 4, "cannot be read: No such file or directory"),
-        (_wrong_columns, 4, "must have the columns ticker, date, open"),
+        (_wrong_columns, 4, "must have the columns date, open"),
         (["nasdaq"], 4, "Unknown price source 'nasdaq'; choose 'sample', 'file:PATH' or 'yahoo'"),
         (["yahoo"], 4, "cannot list its symbols: name them with --symbols"),
         (["sample", "--mode", "best"], 4, "`--mode` must be one of auto, keep, retrain, baseline; received 'best'"),

@@ -10,6 +10,7 @@ import pytest
 from rows import query
 
 import flows.monthly
+from flows.backfill import backfill_prices
 from flows.monthly import monthly_forecast
 from tasks.errors import NotEnoughHistoryError, PricesIncompleteError
 
@@ -18,6 +19,8 @@ TABLES = [
     "market.daily_bar",
     "market.corporate_action",
     "market.bar_revision",
+    "market.finding",
+    "ops.download",
     "ops.run",
     "ops.symbol_outcome",
     "ops.drift_check",
@@ -228,3 +231,19 @@ def test_monthly_forecast_told_to_serve_the_baseline_serves_it(machine: None, da
     monthly_forecast(as_of=date(2018, 12, 31), source="sample", mode="baseline")
     assert query(database_url, "select distinct forecaster from report.latest_forecast") == [("baseline",)]
     assert query(database_url, "select served from ops.run") == [("baseline",)]
+
+
+def test_monthly_forecast_run_again_after_years_of_ingestion_is_the_same_to_the_bit(
+    machine: None, database_url: str, index_bars: pd.DataFrame, tmp_path: Path
+) -> None:
+    """A month of 2013, made in 2013; then five more years arrive; then the same month as a correction."""
+    until_then = index_bars[index_bars["date"] <= "2013-06-30"]
+    source = write_prices(tmp_path / "p.csv", until_then)
+    monthly_forecast(as_of=date(2013, 6, 30), source=source)
+    backfill_prices(write_prices(tmp_path / "p.csv", index_bars))
+    assert query(database_url, "select max(session) from market.daily_bar") == [(date(2018, 12, 31),)]
+    monthly_forecast(as_of=date(2013, 6, 30), source=source, rerun=True)
+    rows = query(database_url, "select * from forecast.forecast order by run_id, symbol, horizon, forecaster")
+    first, again = ([row[1:] for row in rows if row[0] == run_id] for run_id in (1, 2))
+    assert len(first) == 2 * 12 * 3
+    assert first == again

@@ -210,3 +210,12 @@ def test_whatever_goes_in_comes_out(
     assert [None if pd.isna(each) else each for each in back["label"]] == labels
     assert [None if pd.isna(each) else each.date() for each in back["day"]] == days
     assert [None if pd.isna(each) else each for each in back["value"]] == values
+
+
+def test_copy_in_takes_a_frame_that_was_put_together_from_an_empty_one(cursor: Cursor) -> None:
+    """As concatenation leaves it, in two pieces of which the first is empty."""
+    row = pd.DataFrame({"t": ["a"]}).astype({"t": "str"})
+    cursor.execute("create temporary table pieces (t text) on commit drop")
+    copy_in(cursor, "pieces", pd.concat([row.head(0), row]))
+    cursor.execute("select t from pieces")
+    assert cursor.fetchall() == [("a",)]

@@ -45,7 +45,15 @@ def make_bars(closes: dict[str, float], symbol: str = "A", volume: float = 1000.
 def merge(store: Store, bars: pd.DataFrame, known_at: datetime, actions: pd.DataFrame = NO_ACTIONS) -> tuple[int, ...]:
     names = sorted({*bars["symbol"], *actions["symbol"]})
     instruments = pd.DataFrame({"symbol": names, "exchange_mic": "XNYS", "currency_code": "USD"})
-    done = store.merge_bars(source="file", instruments=instruments, bars=bars, actions=actions, known_at=known_at)
+    done = store.merge_bars(
+        source="file",
+        instruments=instruments,
+        bars=bars,
+        actions=actions,
+        known_at=known_at,
+        accept_restated=True,
+        knows_actions=False,
+    )
     return done.added, done.revised, done.unchanged, done.actions
 
 

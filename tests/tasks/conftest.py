@@ -1,28 +1,15 @@
-"""Fixtures of the tests of tasks: a server that answers as Yahoo does, and our client of it."""
+"""Fixtures of the tests of tasks: our client of a server that answers as Yahoo does."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import yfinance.base
-import yfinance.cache
 from yahoo_server import YahooServer
-from yfinance.data import YfData
 
-from tasks.sources.yahoo import Limits, YahooSource
-
-
-@pytest.fixture
-def yahoo_server() -> Iterator[YahooServer]:
-    """A server of its own for each test, and a yfinance that remembers no session, crumb, answer or time zone."""
-    type(YfData)._instances.pop(YfData, None)
-    yfinance.cache._TzCacheManager._tz_cache = None
-    yfinance.cache._CookieCacheManager._Cookie_cache = None
-    yfinance.base._tz_info_fetch_ctr = 0
-    with YahooServer() as server:
-        yield server
+from tasks.sources.pacing import Limits
+from tasks.sources.yahoo import YahooSource
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from model.quality import FINDING_TYPES
 from tasks.errors import BadRequestError
 from tasks.sources import Fetched, Outcome, SourceOutcome, merge, nothing, open_source
 
@@ -18,14 +19,14 @@ def test_sample_lists_both_indices() -> None:
     table = source.instruments()
     assert table is not None
     assert table.to_numpy().tolist() == [
-        ["^GSPC", "XNYS", "USD", pd.Timestamp("1999-01-04"), pd.Timestamp("2018-12-31")],
-        ["^IXIC", "XNAS", "USD", pd.Timestamp("1999-01-04"), pd.Timestamp("2018-12-31")],
+        ["^GSPC", "XNYS", "USD", "daily", pd.Timestamp("1999-01-04"), pd.Timestamp("2018-12-31")],
+        ["^IXIC", "XNAS", "USD", "daily", pd.Timestamp("1999-01-04"), pd.Timestamp("2018-12-31")],
     ]
 
 
 def test_sample_gives_the_published_closes() -> None:
     """S&P 500: 1228.10 on 1999-01-04 and 2506.85 on 2018-12-31; NASDAQ Composite: 6635.28 on that day."""
-    fetched = open_source("sample").fetch(["^IXIC", "^GSPC"], None, NOW)
+    fetched = open_source("sample").fetch({"^IXIC": None, "^GSPC": None}, NOW)
     close = fetched.bars.set_index(["symbol", "session"])["close"]
     assert close["^GSPC", pd.Timestamp("1999-01-04")] == pytest.approx(1228.10, abs=0.005)
     assert close["^GSPC", pd.Timestamp("2018-12-31")] == pytest.approx(2506.85, abs=0.005)
@@ -34,11 +35,19 @@ def test_sample_gives_the_published_closes() -> None:
     assert close.index.is_monotonic_increasing
     assert close.index.is_unique
     assert fetched.actions.empty
+    assert fetched.findings.empty
+    assert list(fetched.findings.columns) == list(FINDING_TYPES)
+
+
+def test_sample_starts_each_symbol_at_its_own_first_session() -> None:
+    firsts = {"^GSPC": date(2018, 12, 28), "^IXIC": date(2018, 12, 31)}
+    bars = open_source("sample").fetch(firsts, NOW).bars
+    assert bars.groupby("symbol")["session"].min().dt.date.to_dict() == firsts
 
 
 def test_sample_agrees_with_a_recording_of_the_same_index(shared_data: Path) -> None:
     raw = pd.read_csv(shared_data / "messy" / "GSPC_yahoo_daily_1927_2018_raw.csv.gz", parse_dates=["Date"])
-    bars = open_source("sample").fetch(["^GSPC"], None, NOW).bars
+    bars = open_source("sample").fetch({"^GSPC": None}, NOW).bars
     both = bars.merge(raw, left_on="session", right_on="Date")
     assert len(both) > 4_900
     assert (both["close"] / both["Close"] - 1).abs().max() < 1e-6
@@ -46,12 +55,12 @@ def test_sample_agrees_with_a_recording_of_the_same_index(shared_data: Path) -> 
 
 def test_sample_stops_at_the_last_closed_session_and_starts_at_first() -> None:
     """15:00 UTC on Tuesday 2010-03-09 is the middle of that session in New York."""
-    fetched = open_source("sample").fetch(["^GSPC"], date(2010, 3, 4), datetime(2010, 3, 9, 15, tzinfo=UTC))
+    fetched = open_source("sample").fetch({"^GSPC": date(2010, 3, 4)}, datetime(2010, 3, 9, 15, tzinfo=UTC))
     assert fetched.bars["session"].dt.strftime("%m-%d").tolist() == ["03-04", "03-05", "03-08"]
 
 
 def test_sample_says_what_it_does_not_have() -> None:
-    fetched = open_source("sample").fetch(["AAPL", "^GSPC"], date(2019, 1, 1), NOW)
+    fetched = open_source("sample").fetch(dict.fromkeys(["AAPL", "^GSPC"], date(2019, 1, 1)), NOW)
     assert fetched.bars.empty
     assert fetched.outcomes == (
         SourceOutcome("AAPL", Outcome.MISSING, "the sample has only ^GSPC and ^IXIC"),

@@ -6,6 +6,8 @@ It knows the cookie (`/`), the crumb (`/v1/test/getcrumb`) and `/v8/finance/char
 
 import gzip
 import json
+import select
+import socket
 import threading
 from collections import Counter
 from datetime import date, datetime, time
@@ -44,6 +46,7 @@ class Fault(Enum):
     NO_CHART = 200, '{"chart": {}}'
     DOWN = 200, "<html>Will be right back</html>"
     NULL_RESULT = 200, _chart(None)
+    EMPTY_CHART = 200, _chart([])
     TRUNCATED = 200, '{"chart": {"result": [{"meta": {"curr'
     SLOW = 200, "{}"
 
@@ -108,8 +111,12 @@ class YahooServer:
         """Of the chart requests, by symbol, in order."""
         self.paths: Counter[str] = Counter()
         self.most_at_once = 0
+        """Of the chart requests; one that the client has given up does not count."""
+        self.retry_after: str | None = None
+        """Header of every answer that is a fault."""
         self._faults: dict[str, tuple[Fault, float]] = {}
-        self._at_once = 0
+        self._fault_of_all: tuple[Fault, float] = (Fault.RATE_LIMITED, 0)
+        self._under_way: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._http = _Http(("127.0.0.1", 0), _handler_of(self))
@@ -118,6 +125,16 @@ class YahooServer:
     def fail(self, symbol: str, fault: Fault, times: float = float("inf")) -> None:
         """Answer the next `times` chart requests for the symbol with a fault; yfinance repeats a refused one once."""
         self._faults[symbol] = (fault, times)
+
+    def fail_all(self, fault: Fault, times: float = float("inf")) -> None:
+        """Answer the next `times` chart requests with a fault, whatever the symbol."""
+        self._fault_of_all = (fault, times)
+
+    @property
+    def chart_requests(self) -> int:
+        """How many have come."""
+        with self._lock:
+            return sum(len(queries) for queries in self.queries.values())
 
     def __enter__(self) -> Self:
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -130,38 +147,51 @@ class YahooServer:
         self._http.server_close()
         self._thread.join()
 
-    def answer(self, path: str) -> tuple[int, str, bool]:
-        """Status, body, and whether the body is cut short."""
+    def answer(self, path: str, client: socket.socket) -> tuple[int, str, Fault | None]:
+        """Status, body, and the fault if it is one of the chart service."""
         parts = urlsplit(path)
         with self._lock:
             self.paths[parts.path] += 1
         if parts.path == "/v1/test/getcrumb":
-            return 200, "a.Crumb", False
+            return 200, "a.Crumb", None
         if not parts.path.startswith("/v8/finance/chart/"):
-            return 404, PAGE, False
+            return 404, PAGE, None
         symbol = unquote(parts.path.rsplit("/", 1)[1])
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         with self._lock:
             self.queries.setdefault(symbol, []).append(query)
-            fault, times = self._faults.get(symbol, (None, 0))
-            if fault is not None and times > 0:
-                self._faults[symbol] = (fault, times - 1)
-            else:
-                fault = None
-            self._at_once += 1
-            self.most_at_once = max(self.most_at_once, self._at_once)
+            fault = self._take_fault(symbol)
+            self._under_way.add(client)
+            self.most_at_once = max(self.most_at_once, sum(not _is_given_up(each) for each in self._under_way))
         try:
-            # A short pause lets requests overlap where the client allows it; SLOW outlasts any client's patience.
-            self._closing.wait(5.0 if fault is Fault.SLOW else 0.005)
+            if fault is Fault.SLOW:  # outlasts any client's patience
+                select.select([client], [], [], 5.0)
+            else:  # lets requests overlap where the client allows it
+                self._closing.wait(0.005)
         finally:
             with self._lock:
-                self._at_once -= 1
+                self._under_way.remove(client)
         if fault is None and symbol not in self.results:
             fault = Fault.NOT_FOUND
         if fault is not None:
-            status, body = fault.value
-            return status, body, fault is Fault.TRUNCATED
-        return 200, _chart([_cut(self.results[symbol], query)]), False
+            return *fault.value, fault
+        return 200, _chart([_cut(self.results[symbol], query)]), None
+
+    def _take_fault(self, symbol: str) -> Fault | None:
+        fault, times = self._fault_of_all
+        if times > 0:
+            self._fault_of_all = (fault, times - 1)
+            return fault
+        fault, times = self._faults.get(symbol, (fault, 0))
+        if times > 0:
+            self._faults[symbol] = (fault, times - 1)
+            return fault
+        return None
+
+
+def _is_given_up(client: socket.socket) -> bool:
+    """Whether the client has hung up; while it waits for its answer it sends nothing."""
+    return bool(select.select([client], [], [], 0.0)[0])
 
 
 def _cut(result: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
@@ -201,11 +231,13 @@ class _Http(ThreadingHTTPServer):
 def _handler_of(server: YahooServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, body, is_cut = server.answer(self.path)
+            status, body, fault = server.answer(self.path, self.connection)
             payload = body.encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json" if payload.startswith(b"{") else "text/html")
-            self.send_header("Content-Length", str(len(payload) + (1_000 if is_cut else 0)))
+            self.send_header("Content-Length", str(len(payload) + (1_000 if fault is Fault.TRUNCATED else 0)))
+            if fault is not None and server.retry_after is not None:
+                self.send_header("Retry-After", server.retry_after)
             self.send_header("Set-Cookie", "A3=loopback; Expires=Thu, 01 Jan 2099 00:00:00 GMT")
             self.end_headers()
             self.wfile.write(payload)

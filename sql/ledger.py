@@ -1,0 +1,250 @@
+"""The door's verbs about runs: the ledger, the month that a run publishes, models and past forecasts."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import pandas as pd
+import psycopg2
+import sqlalchemy as sa
+from psycopg2.errors import UniqueViolation
+from psycopg2.extensions import cursor as Cursor  # noqa: N812  a class under a lower-case name
+from psycopg2.extras import Json
+
+from sql.bulk import copy_in
+from sql.door import Door, own_words, returned_id
+from sql.queries import statement
+
+
+@dataclass(frozen=True, kw_only=True)
+class MonthKey:
+    """What a published month is known by."""
+
+    source: str
+    universe: str
+    origin_month: date
+
+    def parameters(self) -> dict[str, Any]:
+        """The key as statement parameters."""
+        return {"source": self.source, "universe": self.universe, "origin_month": self.origin_month}
+
+
+class AlreadyPublishedError(RuntimeError):
+    """Another run published this month first; nothing of this run was written."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelVersion:
+    """A trained model as stored; `weights` are its bytes, `verdict` the gate's when it was new."""
+
+    kind: str
+    trained_through: date
+    judged_from: date
+    judged_through: date
+    verdict: str
+    verdict_reason: str
+    weights: bytes
+    weights_sha256: str
+    model_version_id: int | None = None
+    trained_at_month: date | None = None
+    parent_id: int | None = None
+    seed: int = 0
+    config: Mapping[str, Any] = field(default_factory=dict)
+    data_fingerprint: str = ""
+    verdict_numbers: Sequence[Mapping[str, Any]] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publication:
+    """Everything a finished month adds, written in one transaction.
+
+    Frames have the columns of their tables, without `run_id` and `model_version_id`, which the door fills in. `errors`
+    is the exception: its `run_id` is that of the run that made the forecast.
+    """
+
+    served: str
+    message: str
+    new_model: ModelVersion | None
+    kept_model_id: int | None
+    coefficients: pd.DataFrame
+    backtest_errors: pd.DataFrame
+    candidates: pd.DataFrame
+    origins: pd.DataFrame
+    forecasts: pd.DataFrame
+    errors: pd.DataFrame
+    drift_checks: pd.DataFrame
+    outcomes: pd.DataFrame
+    alerts: Sequence[Mapping[str, Any]]
+    resolved_alerts: Sequence[Mapping[str, Any]]
+
+
+class LedgerVerbs(Door):
+    """What a run writes and what it reads of earlier ones."""
+
+    @contextmanager
+    def exclusive(self, key: MonthKey) -> Iterator[bool]:
+        """Hold the month for this process; yields False when another one has it.
+
+        The lock belongs to a connection of its own, so Postgres lets go of it when the process ends, however it ends.
+        """
+        name = f"{key.source}/{key.universe}/{key.origin_month}"
+        with own_words(self.address):
+            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            lock = sa.text("select pg_try_advisory_lock(hashtextextended(:name, 0))")
+            is_held = bool(connection.execute(lock, {"name": name}).scalar())
+        try:
+            yield is_held
+        finally:
+            # Closed for good, not handed back to the pool: the lock ends with it.
+            connection.invalidate()
+            connection.close()
+
+    def find_published(self, key: MonthKey) -> dict[str, Any] | None:
+        """The run in force of a month: run_id, correction, as_of, served, finished_at."""
+        return self._read_one("published_run", **key.parameters())
+
+    def begin_run(
+        self,
+        key: MonthKey,
+        *,
+        correction: int,
+        as_of: date,
+        known_at: datetime,
+        mode: str,
+        symbols_asked: int,
+        flow_run_id: str | None,
+        parameters: Mapping[str, Any],
+        software: Mapping[str, str],
+        started_at: datetime,
+    ) -> int:
+        """Open a row in the ledger and return its number; the caller holds the month."""
+        with self._cursor() as cursor:
+            cursor.execute(statement("abandon_runs"), {**key.parameters(), "now": started_at})
+            row = {
+                **key.parameters(),
+                "correction": correction,
+                "as_of": as_of,
+                "known_at": known_at,
+                "mode": mode,
+                "symbols_asked": symbols_asked,
+                "flow_run_id": flow_run_id,
+                "parameters": Json(parameters),
+                "software": Json(software),
+                "started_at": started_at,
+            }
+            cursor.execute(statement("begin_run"), row)
+            return returned_id(cursor)
+
+    def fix_knowledge(self, run_id: int) -> datetime:
+        """End what a run may learn: returns the moment, by the database's clock, up to which it knows."""
+        row = self._read_one("fix_knowledge", run_id=run_id)
+        if row is None:
+            raise ValueError(f"`run_id` must be that of a run in the ledger; received {run_id}.")
+        known_at: datetime = row["known_at"]
+        return known_at
+
+    def fail_run(
+        self,
+        run_id: int,
+        *,
+        message: str,
+        finished_at: datetime,
+        outcomes: pd.DataFrame | None = None,
+        alert: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Close a run that publishes nothing, with why, and the alert about it."""
+        with self._cursor() as cursor:
+            ending = {"status": "failed", "message": message, "served": None, "symbols_forecast": None}
+            cursor.execute(statement("end_run"), {**ending, "finished_at": finished_at, "run_id": run_id})
+            if outcomes is not None:
+                copy_in(cursor, "ops.symbol_outcome", outcomes.assign(run_id=run_id))
+            if alert is not None:
+                cursor.execute(statement("open_alert"), {**alert, "run_id": run_id, "opened_at": finished_at})
+
+    def publish(self, run_id: int, publication: Publication, *, finished_at: datetime) -> None:
+        """Write a finished month, all of it or nothing.
+
+        Raises:
+            AlreadyPublishedError: Another run published the month first.
+        """
+        try:
+            with self._cursor() as cursor:
+                self._publish(cursor, run_id, publication, finished_at)
+        except UniqueViolation as error:
+            if error.diag.constraint_name == "run_published_once":
+                raise AlreadyPublishedError(f"run {run_id} is late: another run published its month first") from error
+            raise
+
+    def _publish(self, cursor: Cursor, run_id: int, month: Publication, finished_at: datetime) -> None:
+        version_id = month.kept_model_id
+        if month.new_model is not None:
+            model = _model_parameters(month.new_model, run_id=run_id, created_at=finished_at)
+            cursor.execute(statement("add_model_version"), model)
+            version_id = returned_id(cursor)
+            copy_in(cursor, "forecast.baseline_coefficient", month.coefficients.assign(model_version_id=version_id))
+            copy_in(cursor, "forecast.backtest_error", month.backtest_errors.assign(model_version_id=version_id))
+        # A candidate without a version of its own is the one trained in this run.
+        candidates = month.candidates.assign(
+            run_id=run_id, model_version_id=month.candidates["model_version_id"].astype("Int64").fillna(version_id)
+        )
+        copy_in(cursor, "forecast.candidate", candidates)
+        copy_in(cursor, "forecast.forecast_origin", month.origins.assign(run_id=run_id, model_version_id=version_id))
+        copy_in(cursor, "forecast.forecast", month.forecasts.assign(run_id=run_id))
+        scored = month.errors.assign(scored_by_run_id=run_id, scored_at=pd.Timestamp(finished_at))
+        cursor.execute(statement("stage_errors"))
+        copy_in(cursor, "incoming_error", scored)
+        cursor.execute(statement("add_errors"))
+        copy_in(cursor, "ops.drift_check", month.drift_checks.assign(run_id=run_id))
+        copy_in(cursor, "ops.symbol_outcome", month.outcomes.assign(run_id=run_id))
+        for alert in month.resolved_alerts:
+            cursor.execute(statement("resolve_alert"), {**alert, "now": finished_at})
+        for alert in month.alerts:
+            cursor.execute(statement("open_alert"), {**alert, "run_id": run_id, "opened_at": finished_at})
+        ending = {"status": "published", "message": month.message, "served": month.served}
+        cursor.execute(
+            statement("end_run"),
+            {**ending, "symbols_forecast": len(month.origins), "finished_at": finished_at, "run_id": run_id},
+        )
+        if cursor.rowcount != 1:
+            raise AlreadyPublishedError(f"run {run_id} is no longer running: another process took its month over")
+
+    def read_champion(self, key: MonthKey) -> ModelVersion | None:
+        """The newest model version of the universe that knew nothing after the month."""
+        row = self._read_one("champion", **key.parameters())
+        return None if row is None else ModelVersion(**{**row, "weights": bytes(row["weights"])})
+
+    def read_forecasts_to_score(self, key: MonthKey) -> pd.DataFrame:
+        """Published forecasts whose target month is over by the key's month and that have no error yet."""
+        return self._read(
+            "forecasts_to_score", source=key.source, universe=key.universe, through_month=key.origin_month
+        )
+
+    def read_served_losses(self, key: MonthKey) -> pd.DataFrame:
+        """Mean CRPS by horizon and target month: served_crps, baseline_crps."""
+        return self._read("served_losses", source=key.source, universe=key.universe, through_month=key.origin_month)
+
+    def read_drift_before(self, key: MonthKey) -> pd.DataFrame:
+        """Drift checks of the universe's last published month before the key's: horizon, status."""
+        return self._read("drift_before", **key.parameters())
+
+
+def _model_parameters(model: ModelVersion, *, run_id: int, created_at: datetime) -> dict[str, Any]:
+    return {
+        "kind": model.kind,
+        "parent_id": model.parent_id,
+        "run_id": run_id,
+        "trained_through": model.trained_through,
+        "judged_from": model.judged_from,
+        "judged_through": model.judged_through,
+        "seed": model.seed,
+        "config": Json(model.config),
+        "data_fingerprint": model.data_fingerprint,
+        "weights": psycopg2.Binary(model.weights),
+        "weights_sha256": model.weights_sha256,
+        "verdict": model.verdict,
+        "verdict_reason": model.verdict_reason,
+        "verdict_numbers": Json(list(model.verdict_numbers)),
+        "created_at": created_at,
+    }

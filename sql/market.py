@@ -1,0 +1,201 @@
+"""The door's verbs about prices: what a download said, and what was known of it at any moment."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+import pandas as pd
+import pyarrow as pa
+from psycopg2.extensions import cursor as Cursor  # noqa: N812  a class under a lower-case name
+
+from sql.bulk import copy_in
+from sql.door import Door
+from sql.queries import statement
+
+# A re-download differs when it differs by more than this, relative to the stored value. Two downloads of one range
+# differ by about 1e-5 (float32 at the source); volumes are restated a little for weeks.
+PRICE_TOLERANCE = 1e-4
+VOLUME_TOLERANCE = 5e-3
+ACTION_TOLERANCE = 5e-5  # of the last close before the ex-date
+
+# A download that moves so many of a symbol's stored closes by more than this is no correction of bars: its prices are
+# on another basis. Corrections of single bars are the rule, so a few are let through.
+RESTATED = {"restated_move": 0.01, "restated_bars": 3, "restated_share": 0.1}
+
+_BAR_TYPES = {
+    "symbol": "text",
+    "session": "date",
+    "open": "float8",
+    "high": "float8",
+    "low": "float8",
+    "close": "float8",
+    "volume": "float8",
+}
+_ACTION_TYPES = {"symbol": "text", "ex_date": "date", "kind": "text", "value": "float8"}
+_FINDING_COLUMNS = ["symbol", "session", "rule", "value", "treatment", "reason"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MergedBars:
+    """What a load of bars did: rows by what became of them, and new, changed or withdrawn splits and dividends."""
+
+    added: int
+    revised: int
+    unchanged: int
+    actions: int
+    restated: tuple[str, ...]
+    """Symbols of which nothing was stored, because their history would have changed, not a bar of it."""
+    known_at: datetime
+    """When the source said so."""
+
+
+class MarketVerbs(Door):
+    """Bars, splits, dividends, downloads and findings."""
+
+    def read_instruments(self, symbols: Sequence[str]) -> pd.DataFrame:
+        """Instruments known, with the span of their bars and their last downloads.
+
+        Returns:
+            symbol, source, exchange_mic, currency_code, bar_interval, status, first_session, last_session, asked_at
+            (last download that reached the newest bar), whole_at (last one that reached back to the first).
+        """
+        return self._read("instruments", symbols=list(symbols))
+
+    def merge_bars(
+        self,
+        *,
+        source: str,
+        instruments: pd.DataFrame,
+        bars: pd.DataFrame,
+        actions: pd.DataFrame,
+        outcomes: pd.DataFrame | None = None,
+        known_at: datetime | None = None,
+        knows_actions: bool = True,
+        accept_restated: bool = False,
+    ) -> MergedBars:
+        """Store what a source said; what it had said otherwise before becomes a revision.
+
+        Downloads may come in any order of `known_at`: an older one takes its place in the past.
+
+        Args:
+            source: Kind of the source, sets `market.instrument.source` of new symbols.
+            instruments: symbol, exchange_mic, currency_code, optionally bar_interval ("daily"); symbols already known
+                keep what they have.
+            bars: symbol, session, open, high, low, close, volume, as traded; unique by symbol and session.
+            actions: symbol, ex_date, kind, value; unique by symbol, ex_date and kind.
+            outcomes: symbol, outcome, reason of every symbol asked for; default: "ok" for those with bars.
+            known_at: When the source said so; default: now, by the database's clock.
+            knows_actions: Whether the source gives all splits and dividends, so that one it no longer gives is
+                withdrawn.
+            accept_restated: Store also what changes most of a symbol's history.
+        """
+        names = pd.Index(bars["symbol"].unique())
+        with self._cursor() as cursor:
+            known_at = _begin_merge(cursor, known_at)
+            _stage_instruments(cursor, source, instruments, known_at)
+            _stage_bars(cursor, bars)
+            cursor.execute(statement("stage_actions"))
+            copy_in(cursor, "incoming_action", actions[list(_ACTION_TYPES)])
+            cursor.execute(
+                statement("find_changed_bars"),
+                {"price_tolerance": PRICE_TOLERANCE, "volume_tolerance": VOLUME_TOLERANCE},
+            )
+            restated = [] if accept_restated else _first_column(cursor, "find_restated_symbols", **RESTATED)
+            if restated:
+                cursor.execute(statement("drop_incoming"), {"symbols": restated})
+            counted = len(bars) if not restated else int((~bars["symbol"].isin(restated)).sum())
+            cursor.execute(statement("find_incoming_spans"))
+            if late := _first_column(cursor, "find_late_symbols", symbols=list(names), known_at=known_at):
+                parameters = {"symbols": late, "known_at": known_at}
+                tolerances = {"price_tolerance": PRICE_TOLERANCE, "volume_tolerance": VOLUME_TOLERANCE}
+                cursor.execute(statement("merge_late_bars"), {**parameters, **tolerances})
+            cursor.execute(statement("keep_revised_bars"), {"known_at": known_at})
+            revised = cursor.rowcount
+            if revised:
+                cursor.execute(statement("merge_changed_bars"), {"known_at": known_at})
+            cursor.execute(statement("add_new_bars"), {"known_at": known_at})
+            added = cursor.rowcount
+            cursor.execute(
+                statement("merge_actions"),
+                {"known_at": known_at, "tolerance": ACTION_TOLERANCE, "knows_actions": knows_actions},
+            )
+            changed_actions = cursor.rowcount
+            if outcomes is None:
+                outcomes = pd.DataFrame({"symbol": names, "outcome": "ok", "reason": ""})
+            _add_downloads(cursor, source, outcomes[~outcomes["symbol"].isin(restated)], known_at)
+        return MergedBars(
+            added=added,
+            revised=revised,
+            unchanged=counted - added - revised,
+            actions=changed_actions,
+            restated=tuple(restated),
+            known_at=known_at,
+        )
+
+    def merge_findings(
+        self, findings: pd.DataFrame, *, symbols: Sequence[str] = (), rules: Sequence[str] = (), as_of: date = date.max
+    ) -> None:
+        """Store what was wrong with bars, and clear what no longer is.
+
+        Args:
+            findings: symbol, session, rule, value, treatment, reason.
+            symbols: Symbols that were checked.
+            rules: Rules that were applied to them: their findings that are not among these no longer stand.
+            as_of: Last session that was looked at.
+        """
+        with self._cursor() as cursor:
+            known_at = _begin_merge(cursor, None)
+            cursor.execute(statement("stage_findings"))
+            copy_in(cursor, "incoming_finding", findings[_FINDING_COLUMNS])
+            cursor.execute(
+                statement("merge_findings"),
+                {"known_at": known_at, "symbols": list(symbols), "rules": list(rules), "as_of": as_of},
+            )
+
+    def read_bars(self, symbols: Sequence[str], *, as_of: date, known_at: datetime) -> pd.DataFrame:
+        """Bars as traded up to `as_of`, as known at `known_at`, sorted by symbol and session."""
+        return self._copy_out("bars_as_known", _BAR_TYPES, symbols=list(symbols), as_of=as_of, known_at=known_at)
+
+    def read_actions(self, symbols: Sequence[str], *, as_of: date, known_at: datetime) -> pd.DataFrame:
+        """Splits and dividends with ex-dates up to `as_of`, as known at `known_at`, sorted by symbol and ex-date."""
+        return self._copy_out("actions_as_known", _ACTION_TYPES, symbols=list(symbols), as_of=as_of, known_at=known_at)
+
+
+def _begin_merge(cursor: Cursor, known_at: datetime | None) -> datetime:
+    """Wait for loads under way; the moment of this one, by the database's clock unless it is given."""
+    cursor.execute(statement("begin_merge"))
+    row = cursor.fetchone()
+    assert row is not None  # noqa: S101  a select of one row
+    now: datetime = row[1]
+    return now if known_at is None else known_at
+
+
+def _stage_instruments(cursor: Cursor, source: str, instruments: pd.DataFrame, known_at: datetime) -> None:
+    cursor.execute(statement("stage_instruments"))
+    located = instruments[["symbol", "exchange_mic", "currency_code"]]
+    incoming = located.assign(bar_interval=instruments.get("bar_interval", "daily"))
+    copy_in(cursor, "incoming_instrument", incoming)
+    cursor.execute(statement("add_instruments"), {"source": source, "known_at": known_at})
+
+
+def _stage_bars(cursor: Cursor, bars: pd.DataFrame) -> None:
+    volume = bars["volume"].astype("float64").round()
+    cursor.execute(statement("stage_bars"))
+    staged = bars[list(_BAR_TYPES)].assign(
+        session=bars["session"].astype(pd.ArrowDtype(pa.date32())),  # without its midnight it is a sixth shorter
+        # Undoing a split can leave less than half a share, which is no volume at all.
+        volume=volume.where(volume > 0).astype("Int64"),
+    )
+    copy_in(cursor, "incoming_bar", staged)
+
+
+def _add_downloads(cursor: Cursor, source: str, outcomes: pd.DataFrame, known_at: datetime) -> None:
+    cursor.execute(statement("stage_downloads"))
+    copy_in(cursor, "incoming_download", outcomes[["symbol", "outcome", "reason"]])
+    cursor.execute(statement("add_downloads"), {"source": source, "known_at": known_at})
+    cursor.execute(statement("update_status"), {"symbols": list(outcomes["symbol"])})
+
+
+def _first_column(cursor: Cursor, name: str, **parameters: object) -> list[str]:
+    cursor.execute(statement(name), parameters)
+    return [str(row[0]) for row in cursor.fetchall()]

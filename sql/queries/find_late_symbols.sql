@@ -1,0 +1,5 @@
+-- Symbols of which something later is known already than this download.
+select distinct symbol
+from ops.download
+where symbol = any(%(symbols)s) and outcome = 'ok' and known_at > %(known_at)s
+order by symbol

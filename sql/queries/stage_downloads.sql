@@ -1,0 +1,1 @@
+create temporary table incoming_download (symbol text, outcome text, reason text) on commit drop
