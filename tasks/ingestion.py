@@ -219,7 +219,7 @@ def _read_bars(symbols: Sequence[str], *, as_of: date, known_at: datetime) -> _R
     screened = [
         screen(
             own.reset_index(drop=True),
-            actions[actions["symbol"].isin(own["symbol"])],
+            actions[actions["symbol"].isin(own["symbol"].unique())],
             *sessions_between(mic, own["session"].min().date(), as_of),
             read.monthly_symbols,
         )
@@ -326,7 +326,7 @@ def _store_fetched(store: Store, kind: str, fetched: Fetched, totals: _Totals) -
         [(each.symbol, str(each.outcome), each.reason) for each in fetched.outcomes],
         columns=["symbol", "outcome", "reason"],
     )
-    asked = outcomes[outcomes["symbol"].isin(bars["symbol"]) | (outcomes["outcome"] != Outcome.OK)]
+    asked = outcomes[outcomes["symbol"].isin(bars["symbol"].unique()) | (outcomes["outcome"] != Outcome.OK)]
     merged = store.merge_bars(
         source=kind,
         instruments=fetched.instruments,
