@@ -6,8 +6,9 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
+from tasks.checking import screen_bars
 from tasks.database import get_store
-from tasks.ingestion import fetch_bars, require_any, screen_bars, split_fetched
+from tasks.ingestion import fetch_bars, require_any, split_fetched
 from tasks.planning import plan_prices
 from tasks.reporting import PricesSummary, summarise_prices
 from tasks.settings import get_settings

@@ -7,10 +7,11 @@ from prefect import flow, unmapped
 from prefect.runtime import flow_run
 from pydantic import Field
 
+from tasks.checking import check_bars, join_checked, require_coverage
 from tasks.database import get_store
 from tasks.errors import AlreadyPublishedError
 from tasks.forecasting import make_forecasts, publish_month
-from tasks.ingestion import check_bars, fetch_bars, join_checked, require_coverage, split_fetched
+from tasks.ingestion import fetch_bars, split_fetched
 from tasks.ledger import open_run
 from tasks.monitoring import watch_drift
 from tasks.planning import earlier_month_ends, plan_month

@@ -10,8 +10,8 @@ from prefect import task
 from model import quantile_names
 from sql.store import Publication
 from tasks.alerting import cleared_alerts, drift_alerts
+from tasks.checking import Checked
 from tasks.database import database_errors, get_store
-from tasks.ingestion import Checked
 from tasks.ledger import OpenRun
 from tasks.planning import MonthPlan
 from tasks.progress import log_line

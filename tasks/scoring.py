@@ -4,8 +4,8 @@ import pandas as pd
 from prefect import task
 
 from model.metrics import SCORE_COLUMNS, score_forecasts
+from tasks.checking import Checked, read_months
 from tasks.database import database_errors, get_store
-from tasks.ingestion import Checked, read_months
 from tasks.planning import MonthPlan
 from tasks.progress import log_line
 from tasks.steps import STEP

@@ -23,9 +23,9 @@ from model.split import Split, split_origins
 from model.training import Epoch
 from model.weights import from_bytes, to_bytes
 from sql.store import ModelVersion
+from tasks.checking import Checked
 from tasks.database import database_errors, get_store
 from tasks.errors import NotEnoughHistoryError
-from tasks.ingestion import Checked
 from tasks.planning import MonthPlan
 from tasks.progress import log_line, show_progress
 from tasks.steps import STEP

@@ -7,8 +7,9 @@ import pandas as pd
 import pytest
 
 from sql.store import MonthKey
+from tasks.checking import OUTCOME_COLUMNS, Checked, require_coverage
 from tasks.errors import PricesIncompleteError, SourceUnavailableError
-from tasks.ingestion import OUTCOME_COLUMNS, Checked, _first_to_ask, _is_complete, require_any, require_coverage
+from tasks.ingestion import _first_to_ask, _is_complete, require_any
 from tasks.planning import Instrument, MonthPlan, PricesPlan
 
 NOW = datetime(2026, 11, 3, 11, 0, tzinfo=UTC)  # a Tuesday, before New York opens
