@@ -8,14 +8,14 @@ scales the centre: letting it cost two points of skill at 12 months.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize
 from scipy.stats import norm
 
-from model import Floats
+from model import Flags, Floats, Ints
 from model.config import ForecasterConfig
 from model.features import TERMS, Panel
 from model.weighting import month_weights, usable_rows
@@ -37,6 +37,8 @@ class Baseline:
     """[H] added to beta . x."""
     shape: Floats
     """[H, Q] standardised quantiles, rising."""
+    outside: Floats
+    """[H] share of the fitted returns outside the 80 % interval, months counting as in the fit."""
 
     def log_scale(self, x: Floats) -> Floats:
         """[..., H] log of the spread over sigma sqrt(h), from terms [..., K]."""
@@ -67,6 +69,13 @@ def quantiles(centre: Floats, spread: Floats, shape: Floats) -> Floats:
     return centre[..., None] + spread[..., None] * shape
 
 
+def outside_interval(target: Floats, centre: float, spread: Floats, shape: Floats, levels: Sequence[float]) -> Flags:
+    """[R] whether targets [R] of one horizon fell outside the 80 % interval of its shape [Q]."""
+    lower, upper = (shape[list(levels).index(level)] for level in (0.1, 0.9))
+    miss = target - centre
+    return np.asarray((miss < spread * lower) | (miss > spread * upper))
+
+
 def fit_baseline(panel: Panel, origins: Sequence[int], config: ForecasterConfig) -> Baseline:
     """Minimise the mean pinball loss over the quantiles, each month of `origins` counting by its age alone.
 
@@ -82,7 +91,7 @@ def fit_baseline(panel: Panel, origins: Sequence[int], config: ForecasterConfig)
     Raises:
         ValueError: if a horizon has no target in `origins`.
     """
-    fits = []
+    fits, samples = [], []
     start = None
     for h in config.horizons:
         rows = usable_rows(panel, origins, h, config)
@@ -98,8 +107,27 @@ def fit_baseline(panel: Panel, origins: Sequence[int], config: ForecasterConfig)
         )
         start = fit[-1]
         fits.append(fit[:-1])
+        samples.append((rows, weights))
     centre, beta, intercept, shape = (np.array(part) for part in zip(*fits, strict=True))
-    return Baseline(centre=centre, beta=beta, intercept=intercept, shape=shape)
+    baseline = Baseline(centre, beta, intercept, shape, outside=np.zeros(len(centre)))
+    outside = [_share_outside(baseline, panel, column, *sample, config) for column, sample in enumerate(samples)]
+    return replace(baseline, outside=np.array(outside))
+
+
+def _share_outside(
+    baseline: Baseline,
+    panel: Panel,
+    column: int,
+    rows: tuple[Ints, Ints],
+    weights: Floats,
+    config: ForecasterConfig,
+) -> float:
+    """Weighted share of a horizon's targets outside their interval."""
+    target, spread = panel.y[..., column][rows], baseline.spread(panel.sigma[rows], panel.x[rows])[:, column]
+    is_outside = outside_interval(
+        target, baseline.centre[column], spread, baseline.shape[column], config.quantile_levels
+    )
+    return float(weights @ is_outside)
 
 
 def _fit_horizon(

@@ -12,17 +12,23 @@ class ForecasterConfig:
     """Months ahead, from 1 without a gap."""
     quantile_levels: tuple[float, ...] = (0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975)
 
-    volatility_half_life: float = 3.0
-    """Half-life of the EWMA of realised variance whose root is sigma, the unit of everything."""
+    volatility_half_life: float = 4.0
+    """Half-life of sigma, the unit of everything: the EWMA of the months' realised volatilities. Of volatilities, not
+    of variances, so that a crash does not weigh for years."""
+    ratio_half_life: float = 60.0
+    """Half-life of the returns and volatilities that the term `month_against_days` compares."""
     smallest_sigma: float = 0.005
     """Floor of sigma, log return a month: a price that stands still must not divide by zero."""
     sample_half_life_years: float = 10.0
     """Age at which a training month counts half."""
-    ridge: float = 1e-3
+    ridge: float = 0.03
     """Shrinkage of the baseline's coefficients towards zero, in units of the standardised terms, and of its shape
     towards a Gaussian's."""
     ridge_rows: float = 100_000.0
     """A sample of so many symbol-months is shrunk by twice `ridge`, half of it by three times, and so on."""
+
+    calibration_pull: float = 36.0
+    """Months that the fitted sample's share of returns outside the 80 % interval counts as, beside those since."""
 
     units: int = 50
     """Width of the LSTM and of the GRU."""

@@ -9,6 +9,7 @@ from scipy.stats import norm
 
 from model import Floats, Ints, quantile_names
 from model.baseline import Baseline, fit_baseline, quantiles
+from model.calibration import market_scale
 from model.config import ForecasterConfig
 from model.features import Panel
 from model.split import Split
@@ -58,6 +59,7 @@ class Forecaster:
         position, symbol = np.nonzero(panel.known[:, columns].T)
         month = np.asarray(columns)[position]
         spread = self.baseline.spread(panel.sigma[symbol, month], panel.x[symbol, month])
+        spread *= market_scale(self.baseline, panel, self.config)[month, None]
         scale = to_scale[symbol, month].astype(np.float64)
         shift = to_centre[symbol, month].astype(np.float64)
         centre, shape = self.baseline.centre, self.baseline.shape
