@@ -21,10 +21,10 @@ class ForecasterConfig:
     """Floor of sigma, log return a month: a price that stands still must not divide by zero."""
     sample_half_life_years: float = 10.0
     """Age at which a training month counts half."""
-    ridge: float = 0.03
+    ridge: float = 0.1
     """Shrinkage of the baseline's coefficients towards zero, in units of the standardised terms, and of its shape
     towards a Gaussian's."""
-    ridge_rows: float = 100_000.0
+    ridge_rows: float = 10_000.0
     """A sample of so many symbol-months is shrunk by twice `ridge`, half of it by three times, and so on."""
 
     calibration_pull: float = 36.0
@@ -42,6 +42,8 @@ class ForecasterConfig:
     """Share of the averaged weights kept at each step."""
     scale_shrinkage: float = 1.0
     """Factor on the network's correction of the log scale."""
+    horizon_fading: float = 0.5
+    """The network's corrections shrink with the horizon to this power."""
     centre_shrinkage: float = 0.03
     """Factor on the network's correction of the centre, in units of sigma sqrt(h)."""
     epochs: int = 20

@@ -13,17 +13,19 @@ from model import Flags, Floats
 from model.config import ForecasterConfig
 
 TERMS = (
+    "volatility_12",
     "volatility_long_run",
     "last_return",
     "market_volatility_1",
     "market_volatility_1_squared",
     "month_against_days",
     "fall_12",
+    "rise_12",
 )
 """Names of the K terms of the traditional part. Volatilities are logs against sigma; the market's is the mean over
 symbols, and its square lets a shock that hits all of them fade sooner than a common one. `month_against_days` is how
-much of the days' movement was left in the symbol's months over the past years, and `fall_12` its return of the last
-twelve months where that is a loss, in units of sigma."""
+much of the days' movement was left in the symbol's months over the past years; `fall_12` and `rise_12` are its return
+of the last twelve months where that is a loss or a gain, in units of sigma, else zero."""
 
 SPANS = {
     "volatility_1": 0.5,
@@ -129,7 +131,7 @@ def make_panel(months: pd.DataFrame, config: ForecasterConfig) -> Panel:
     age = np.cumsum(np.isfinite(returns), axis=1).astype(np.float64)
     momentum = _trailing_sum(returns, 12) / (sigma * np.sqrt(12.0))
     ratio = _month_against_days(returns, variance, age, config)
-    x = _terms(against_sigma, last, ratio, np.minimum(momentum, 0.0))
+    x = _terms(against_sigma, last, ratio, momentum)
     bars = _bar_inputs(grid("high"), grid("low"), grid("close"), grid("volume"), sigma)
     inputs = _bounded(*against_sigma.values(), last, np.abs(last), momentum, *bars, np.log(sigma / _USUAL_SIGMA))
     known &= np.isfinite(sigma)
@@ -165,10 +167,11 @@ def _month_against_days(returns: Floats, variance: Floats, age: Floats, config: 
     return shrunk
 
 
-def _terms(against_sigma: dict[str, Floats], last: Floats, ratio: Floats, fall: Floats) -> Floats:
+def _terms(against_sigma: dict[str, Floats], last: Floats, ratio: Floats, momentum: Floats) -> Floats:
     """[N, T, K] of the traditional part."""
     market = _market(against_sigma["volatility_1"])
-    return _bounded(against_sigma["volatility_long_run"], last, market, market**2, ratio, fall)
+    own = (against_sigma["volatility_12"], against_sigma["volatility_long_run"], last)
+    return _bounded(*own, market, market**2, ratio, np.minimum(momentum, 0.0), np.maximum(momentum, 0.0))
 
 
 def _bar_inputs(high: Floats, low: Floats, close: Floats, volume: Floats, sigma: Floats) -> tuple[Floats, ...]:

@@ -12,6 +12,7 @@ from model.baseline import Baseline, fit_baseline, quantiles
 from model.calibration import market_scale
 from model.config import ForecasterConfig
 from model.features import Panel
+from model.market_moves import without_market
 from model.split import Split
 from model.training import Epoch, Lesson, Trained, Weights, corrections_of, train_network
 from model.weighting import month_weights, usable_rows
@@ -126,16 +127,7 @@ def train(
     is_trained_on = panel.known[:, split.train]
     rows = panel.inputs[:, split.train][is_trained_on]
     mean, deviation = rows.mean(axis=0), rows.std(axis=0) + 1e-6
-    spread = np.nan_to_num(baseline.spread(panel.sigma, panel.x))
-    lesson = Lesson(
-        inputs=standardise(panel.inputs, mean, deviation),
-        centre=baseline.centre,
-        spread=spread,
-        shape=baseline.shape,
-        target=np.nan_to_num(panel.y),
-        train_weight=_loss_weights(panel, split.train, baseline, spread, config),
-        validation_weight=_loss_weights(panel, split.validation, baseline, spread, config),
-    )
+    lesson = _lesson(panel, split, baseline, standardise(panel.inputs, mean, deviation), config)
     results = [train_network(lesson, config, seed=seed, on_epoch=on_epoch) for seed in config.seeds]
     return Forecaster(
         config=config,
@@ -163,15 +155,52 @@ def _trained_frame(seeds: Sequence[int], results: Sequence[Trained]) -> pd.DataF
     )
 
 
-def _loss_weights(panel: Panel, origins: range, baseline: Baseline, spread: Floats, config: ForecasterConfig) -> Floats:
-    """[N, T, H] weights under which the baseline's loss is 1, every horizon contributing as much as another."""
-    weights = np.zeros(panel.y.shape)
-    levels = np.array(config.quantile_levels)
+def _lesson(panel: Panel, split: Split, baseline: Baseline, inputs: Floats, config: ForecasterConfig) -> Lesson:
+    """The network's lesson: what of each target the baseline leaves open, and the market does not explain."""
+    counts = {part: _counts(panel, part, config) for part in (split.train, split.validation)}
+    target, spread = without_market(
+        centre=baseline.centre,
+        spread=np.nan_to_num(baseline.spread(panel.sigma, panel.x)),
+        target=np.nan_to_num(panel.y),
+        weight=counts[split.train] + counts[split.validation],
+    )
+    train, validation = (_loss_weights(count, baseline, spread, target, config) for count in counts.values())
+    return Lesson(
+        inputs=inputs,
+        centre=baseline.centre,
+        spread=spread,
+        shape=baseline.shape,
+        target=target,
+        train_weight=train,
+        validation_weight=validation,
+    )
+
+
+def _counts(panel: Panel, origins: range, config: ForecasterConfig) -> Floats:
+    """[N, T, H] what each target of the origins counts, months by their age alone; sums to one a horizon."""
+    counts = np.zeros(panel.y.shape)
     for column, h in enumerate(config.horizons):
         symbol, month = rows = usable_rows(panel, origins, h, config)
-        counts = month_weights(rows, origins, config)
-        forecast = baseline.centre[column] + spread[symbol, month, column, None] * baseline.shape[column]
-        miss = panel.y[symbol, month, column, None] - forecast
+        counts[symbol, month, column] = month_weights(rows, origins, config)
+    return counts
+
+
+def _loss_weights(
+    counts: Floats, baseline: Baseline, spread: Floats, target: Floats, config: ForecasterConfig
+) -> Floats:
+    """[N, T, H] weights under which the baseline's loss is 1, every horizon contributing as much as another.
+
+    Months are made equal by their mean spread: a wild month's larger losses tell no more than a calm one's.
+    """
+    weights = np.zeros(counts.shape)
+    levels = np.array(config.quantile_levels)
+    for column in range(counts.shape[2]):
+        count = counts[..., column]
+        usual = (count * spread[..., column]).sum(axis=0) / np.maximum(count.sum(axis=0), 1e-300)
+        rows = np.nonzero(count)
+        equal = count[rows] / usual[rows[1]]
+        forecast = baseline.centre[column] + spread[..., column][rows][:, None] * baseline.shape[column]
+        miss = target[..., column][rows][:, None] - forecast
         loss = np.maximum(levels * miss, (levels - 1.0) * miss).sum(axis=1)
-        weights[symbol, month, column] = counts / (counts @ loss) / len(config.horizons)
+        weights[..., column][rows] = equal / (equal @ loss) / counts.shape[2]
     return weights

@@ -60,6 +60,14 @@ def test_train_and_forecast_never_look_past_the_origin(months: pd.DataFrame) -> 
     pd.testing.assert_frame_equal(written[0][1], written[1][1], check_exact=True)
 
 
+def test_forecast_is_the_same_whether_or_not_the_panel_goes_on(months: pd.DataFrame, forecaster: Forecaster) -> None:
+    """What the months after an origin teach, such as the scale of past misses, does not reach back to it."""
+    panel = make_panel(months, SMALL)
+    at_the_time = forecaster.forecast(panel.until(CUT), CUT)
+    among_others = forecaster.forecast_many(panel, [CUT, panel.months[-1]]).query("origin_month == @CUT")
+    pd.testing.assert_frame_equal(among_others.reset_index(drop=True), at_the_time, rtol=1e-6)
+
+
 def test_split_origins_keeps_the_longest_horizon_between_its_parts() -> None:
     split = split_origins(300, SMALL)
     gap = SMALL.longest_horizon
