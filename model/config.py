@@ -52,6 +52,12 @@ class ForecasterConfig:
     """Passes without a better validation loss after which training stops."""
     seeds: tuple[int, ...] = (1, 2)
     """One network each; their corrections are averaged."""
+    fine_tune_months: int = 120
+    """Newest training months that fine-tuning passes over."""
+    fine_tune_epochs: int = 3
+    """Most passes of fine-tuning."""
+    fine_tune_rate: float = 2e-4
+    """Learning rate of fine-tuning."""
 
     validation_months: int = 48
     """Origins for early stopping."""

@@ -1,7 +1,7 @@
 """The forecaster: the traditional part, the networks that correct it, and how both are trained and asked."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -134,6 +134,48 @@ def train(
         baseline=baseline,
         input_mean=mean,
         input_deviation=deviation,
+        networks=tuple(result.weights for result in results),
+        trained=_trained_frame(config.seeds, results),
+    )
+
+
+def fine_tune(
+    forecaster: Forecaster,
+    panel: Panel,
+    split: Split,
+    *,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> Forecaster:
+    """Go on from a trained forecaster: the traditional part is refitted, the networks pass over the newest months.
+
+    The networks keep their weights where no pass lowers the loss of the validation months. They keep the units of
+    their inputs, too.
+
+    Args:
+        forecaster: trained before, on months of the same symbols or of others; its config holds the choices.
+        panel: months after the validation's targets are not looked at.
+        split: of `model.split.split_origins` for this panel.
+        on_epoch: called after each pass.
+
+    Returns:
+        The new forecaster; the old one is left as it was.
+
+    Raises:
+        ValueError: if no symbol has a target in a part of the split.
+    """
+    config = forecaster.config
+    baseline = fit_baseline(panel, split.fitted, config)
+    newest = range(max(split.train.start, split.train.stop - config.fine_tune_months), split.train.stop)
+    inputs = standardise(panel.inputs, forecaster.input_mean, forecaster.input_deviation)
+    lesson = _lesson(panel, replace(split, train=newest), baseline, inputs, config)
+    gently = replace(config, epochs=config.fine_tune_epochs, learning_rate=config.fine_tune_rate)
+    results = [
+        train_network(lesson, gently, seed=seed, start=start, on_epoch=on_epoch)
+        for seed, start in zip(config.seeds, forecaster.networks, strict=True)
+    ]
+    return replace(
+        forecaster,
+        baseline=baseline,
         networks=tuple(result.weights for result in results),
         trained=_trained_frame(config.seeds, results),
     )

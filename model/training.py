@@ -55,9 +55,9 @@ class Trained:
 
     weights: Weights
     epochs: int
-    """Passes behind the weights; 0 when none beat the baseline on the validation."""
+    """Passes behind the weights; 0 when none beat the start, the baseline for a new network, on the validation."""
     validation_loss: float
-    """Relative to the baseline's; 1 when `epochs` is 0."""
+    """Relative to the baseline's; that of the start, 1 for a new network, when `epochs` is 0."""
 
 
 def train_network(
@@ -65,6 +65,7 @@ def train_network(
     config: ForecasterConfig,
     *,
     seed: int,
+    start: Weights | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Trained:
     """Fit one network; the same lesson, config and seed give the same weights bit for bit.
@@ -76,6 +77,7 @@ def train_network(
         lesson: baseline, truth and weights.
         config: network and optimiser.
         seed: of initial weights, dropout and the order of symbols.
+        start: weights to go on from, which are what comes out unless a pass beats them; by default a new network.
         on_epoch: called after each pass.
 
     Returns:
@@ -91,6 +93,8 @@ def train_network(
     network = build_network(lesson.inputs.shape[2], config)
     optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay, clipnorm=1.0)
     optimizer.build(network.trainable_variables)
+    if start is not None:
+        _assign(network.trainable_variables, start)
     averaged = [tf.Variable(variable, trainable=False) for variable in network.trainable_variables]
     levels = tf.constant(config.quantile_levels, tf.float32)
     centre, shape = tf.constant(lesson.centre, tf.float32), tf.constant(lesson.shape, tf.float32)
@@ -124,7 +128,9 @@ def train_network(
     to_train = _batches(lesson, lesson.train_weight, config)
     to_validate = _batches(lesson, lesson.validation_weight, config)
     rng = np.random.default_rng(seed)
-    best = Trained(_values(averaged), epochs=0, validation_loss=1.0)
+    # A new network's corrections are zero, so that its loss is the baseline's.
+    first_loss = 1.0 if start is None else sum(float(validate(batch)) for batch in to_validate)
+    best = Trained(_values(averaged), epochs=0, validation_loss=first_loss)
     for number in range(1, config.epochs + 1):
         # A batch holds a share of the symbols; scaled up, its loss is that of all of them.
         train_loss = sum(float(step(to_train[i])) for i in rng.permutation(len(to_train)))

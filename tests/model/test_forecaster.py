@@ -11,7 +11,7 @@ from model import quantile_names
 from model.backtest import known_returns, score_origins
 from model.config import ForecasterConfig
 from model.features import make_panel
-from model.forecaster import Forecaster, train
+from model.forecaster import Forecaster, fine_tune, train
 from model.gate import judge
 from model.split import split_origins
 from model.weights import from_bytes, to_bytes
@@ -161,3 +161,31 @@ def test_config_survives_json_and_refuses_names_it_does_not_know() -> None:
     assert ForecasterConfig.from_dict(SMALL.to_dict()) == SMALL
     with pytest.raises(ValueError, match="Unknown choice unit"):
         ForecasterConfig.from_dict({"unit": 3})
+
+
+def test_fine_tune_goes_on_from_the_given_weights(months: pd.DataFrame, forecaster: Forecaster) -> None:
+    """A year of new months: the traditional part is the one a new training fits, the networks stay near the old."""
+    config = SMALL
+    panel = make_panel(months, config)
+    past = panel.until(panel.months[-13])
+    old = train(past, split_origins(len(past.months), config), config)
+    split = split_origins(len(panel.months), config)
+    tuned = fine_tune(old, panel, split)
+    np.testing.assert_array_equal(tuned.baseline.beta, forecaster.baseline.beta)
+    np.testing.assert_array_equal(tuned.input_mean, old.input_mean)
+    for before, after in zip(old.networks[0], tuned.networks[0], strict=True):
+        # Three passes of one step at 2e-4 with Adam move no weight by much more than 6e-4.
+        assert np.abs(after - before).max() < 2e-3
+    assert to_bytes(fine_tune(old, panel, split)) == to_bytes(tuned)
+
+
+def test_fine_tune_keeps_networks_that_no_pass_improves(months: pd.DataFrame, forecaster: Forecaster) -> None:
+    panel = make_panel(months, SMALL)
+    still = replace(forecaster, config=replace(SMALL, fine_tune_rate=0.0))
+    tuned = fine_tune(still, panel, split_origins(len(panel.months), SMALL))
+    assert tuned.trained["epochs"].tolist() == [0]
+    assert tuned.trained["validation_loss"].item() == pytest.approx(
+        forecaster.trained["validation_loss"].item(), rel=1e-5
+    )
+    for before, after in zip(forecaster.networks[0], tuned.networks[0], strict=True):
+        np.testing.assert_array_equal(before, after)
