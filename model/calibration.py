@@ -48,7 +48,7 @@ def _shares_outside(baseline: Baseline, panel: Panel, column: int, config: Forec
     target = panel.y[..., column]
     is_known: Flags = panel.known & np.isfinite(target) & (panel.age >= config.burn_in_months)
     symbol, month = np.nonzero(is_known)
-    spread = baseline.spread(panel.sigma[symbol, month], panel.x[symbol, month])[:, column]
+    spread = baseline.spread_at(column, panel.sigma[symbol, month], panel.x[symbol, month])
     is_outside = outside_interval(
         target[symbol, month], baseline.centre[column], spread, baseline.shape[column], config.quantile_levels
     )

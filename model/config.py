@@ -46,7 +46,7 @@ class ForecasterConfig:
     """The network's corrections shrink with the horizon to this power."""
     centre_shrinkage: float = 0.03
     """Factor on the network's correction of the centre, in units of sigma sqrt(h)."""
-    epochs: int = 20
+    epochs: int = 8
     """Most passes over the training months."""
     patience: int = 5
     """Passes without a better validation loss after which training stops."""

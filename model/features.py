@@ -13,19 +13,17 @@ from model import Flags, Floats
 from model.config import ForecasterConfig
 
 TERMS = (
-    "volatility_12",
     "volatility_long_run",
     "last_return",
     "market_volatility_1",
     "market_volatility_1_squared",
     "month_against_days",
     "fall_12",
-    "rise_12",
 )
 """Names of the K terms of the traditional part. Volatilities are logs against sigma; the market's is the mean over
 symbols, and its square lets a shock that hits all of them fade sooner than a common one. `month_against_days` is how
-much of the days' movement was left in the symbol's months over the past years; `fall_12` and `rise_12` are its return
-of the last twelve months where that is a loss or a gain, in units of sigma, else zero."""
+much of the days' movement was left in the symbol's months over the past years, and `fall_12` its return of the last
+twelve months where that is a loss, in units of sigma."""
 
 SPANS = {
     "volatility_1": 0.5,
@@ -170,8 +168,8 @@ def _month_against_days(returns: Floats, variance: Floats, age: Floats, config: 
 def _terms(against_sigma: dict[str, Floats], last: Floats, ratio: Floats, momentum: Floats) -> Floats:
     """[N, T, K] of the traditional part."""
     market = _market(against_sigma["volatility_1"])
-    own = (against_sigma["volatility_12"], against_sigma["volatility_long_run"], last)
-    return _bounded(*own, market, market**2, ratio, np.minimum(momentum, 0.0), np.maximum(momentum, 0.0))
+    long_run = against_sigma["volatility_long_run"]
+    return _bounded(long_run, last, market, market**2, ratio, np.minimum(momentum, 0.0))
 
 
 def _bar_inputs(high: Floats, low: Floats, close: Floats, volume: Floats, sigma: Floats) -> tuple[Floats, ...]:
