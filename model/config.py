@@ -54,6 +54,8 @@ class ForecasterConfig:
     """One network each; their corrections are averaged."""
     fine_tune_months: int = 120
     """Newest training months that fine-tuning passes over."""
+    fine_tune_warm_up: int = 60
+    """Months before those that the networks read to find their state; fine-tuning skips what is earlier."""
     fine_tune_epochs: int = 3
     """Most passes of fine-tuning."""
     fine_tune_rate: float = 2e-4

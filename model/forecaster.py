@@ -168,6 +168,7 @@ def fine_tune(
     newest = range(max(split.train.start, split.train.stop - config.fine_tune_months), split.train.stop)
     inputs = standardise(panel.inputs, forecaster.input_mean, forecaster.input_deviation)
     lesson = _lesson(panel, replace(split, train=newest), baseline, inputs, config)
+    lesson = lesson.since(max(0, newest.start - config.fine_tune_warm_up))
     gently = replace(config, epochs=config.fine_tune_epochs, learning_rate=config.fine_tune_rate)
     results = [
         train_network(lesson, gently, seed=seed, start=start, on_epoch=on_epoch)

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,11 @@ class Lesson:
     """[N, T, H], 0 where not trained on; loss x weight sums to 1 for the baseline."""
     validation_weight: Floats
     """[N, T, H], the same for the validation."""
+
+    def since(self, month: int) -> "Lesson":
+        """The lesson without the months before the position."""
+        names = ("inputs", "spread", "target", "train_weight", "validation_weight")
+        return replace(self, **{name: getattr(self, name)[:, month:] for name in names})
 
 
 @dataclass(frozen=True)
