@@ -50,6 +50,8 @@ class ForecasterConfig:
     """Most passes over the training months."""
     patience: int = 5
     """Passes without a better validation loss after which training stops."""
+    smallest_gain: float = 2e-4
+    """Share of the validation loss that a network must save to be used: less is no evidence, and does not last."""
     seeds: tuple[int, ...] = (1, 2)
     """One network each; their corrections are averaged."""
     fine_tune_months: int = 120

@@ -60,7 +60,7 @@ class Trained:
 
     weights: Weights
     epochs: int
-    """Passes behind the weights; 0 when none beat the start, the baseline for a new network, on the validation."""
+    """Passes behind the weights; 0 when none beat the start (the baseline for a new network) on the validation."""
     validation_loss: float
     """Relative to the baseline's; that of the start, 1 for a new network, when `epochs` is 0."""
 
@@ -86,7 +86,8 @@ def train_network(
         on_epoch: called after each pass.
 
     Returns:
-        The averaged weights of the pass with the best validation loss.
+        The averaged weights of the pass with the best validation loss, or those of the start where it saves less than
+        `config.smallest_gain`.
     """
     import keras
     import tensorflow as tf
@@ -135,7 +136,7 @@ def train_network(
     rng = np.random.default_rng(seed)
     # A new network's corrections are zero, so that its loss is the baseline's.
     first_loss = 1.0 if start is None else sum(float(validate(batch)) for batch in to_validate)
-    best = Trained(_values(averaged), epochs=0, validation_loss=first_loss)
+    first = best = Trained(_values(averaged), epochs=0, validation_loss=first_loss)
     for number in range(1, config.epochs + 1):
         # A batch holds a share of the symbols; scaled up, its loss is that of all of them.
         train_loss = sum(float(step(to_train[i])) for i in rng.permutation(len(to_train)))
@@ -150,7 +151,7 @@ def train_network(
             on_epoch(Epoch(seed, number, train_loss, validation_loss, is_best))
         if number - best.epochs >= config.patience:
             break
-    return best
+    return best if best.validation_loss <= first_loss * (1.0 - config.smallest_gain) else first
 
 
 @functools.lru_cache(maxsize=4)

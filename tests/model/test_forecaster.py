@@ -157,6 +157,15 @@ def test_a_random_walk_holds_no_skill_and_the_gate_serves_the_baseline() -> None
     assert judge(scored, SMALL).served == "baseline"
 
 
+def test_a_network_that_saves_too_little_is_not_used(months: pd.DataFrame) -> None:
+    """Asked to save everything, no network is used, and the hybrid is the baseline."""
+    demanding = fit(months, replace(SMALL, smallest_gain=1.0))
+    assert demanding.trained["epochs"].tolist() == [0]
+    panel = make_panel(months, SMALL)
+    rows = demanding.forecast(panel, panel.months[-1]).set_index("forecaster")
+    np.testing.assert_allclose(rows.loc["hybrid", QUANTILES], rows.loc["baseline", QUANTILES], rtol=1e-6)
+
+
 def test_config_survives_json_and_refuses_names_it_does_not_know() -> None:
     assert ForecasterConfig.from_dict(SMALL.to_dict()) == SMALL
     with pytest.raises(ValueError, match="Unknown choice unit"):
