@@ -58,7 +58,7 @@ class ForecasterConfig:
     """Newest training months that fine-tuning passes over."""
     fine_tune_warm_up: int = 60
     """Months before those that the networks read to find their state; fine-tuning skips what is earlier."""
-    fine_tune_epochs: int = 3
+    fine_tune_epochs: int = 2
     """Most passes of fine-tuning."""
     fine_tune_rate: float = 2e-4
     """Learning rate of fine-tuning."""

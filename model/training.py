@@ -117,7 +117,11 @@ def train_network(
             loss += tf.maximum(levels[q] * miss, (levels[q] - 1.0) * miss)
         return tf.reduce_sum(weight * loss)
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    # Shares differ in size by one: without the signature each size would be traced anew, which costs more than a pass.
+    sizes = (lesson.inputs.shape[2], *[len(config.horizons)] * 3)
+    signature = (tuple(tf.TensorSpec((None, None, size), tf.float32) for size in sizes),)
+
+    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
     def step(batch: tuple[Any, ...]) -> Any:
         with tf.GradientTape() as tape:
             loss = loss_of(batch, True)
@@ -127,7 +131,7 @@ def train_network(
             mean.assign(config.ema_momentum * mean + (1.0 - config.ema_momentum) * variable)
         return loss
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
     def validate(batch: tuple[Any, ...]) -> Any:
         return loss_of(batch, False)
 
