@@ -1,17 +1,21 @@
-"""How much better than the random walk: fitted once on nothing after 2003-12, forecast at every month to 2017-11.
+"""How much better than the random walk and other peers: fitted once on nothing after 2003-12, to 2017-11.
 
 On the 128 symbols of ../shared/data/daily.csv.gz, by CRPS of the cumulative log return; skipped where that is absent.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from benchmarks import peers
 from model.backtest import score_origins
 from model.config import ForecasterConfig
-from model.features import make_panel
+from model.features import Panel, make_panel
 from model.forecaster import train
+from model.metrics import crps
 from model.months import build_months
 from model.skill import compare, skill
 from model.split import split_origins
@@ -19,57 +23,128 @@ from tasks.calendars import month_table
 from tasks.sources import open_source
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "daily.csv.gz"
+END = pd.Timestamp("2003-12-01")
+ORIGINS = pd.date_range(END, "2017-11-01", freq="MS")
 PERIODS = (
     ("2004-2008", "2003-12", "2008-11"),
     ("2009-2013", "2008-12", "2013-11"),
     ("2014-2017", "2013-12", "2017-11"),
 )
 HORIZONS = (1, 3, 6, 12)
+TERCILES = ("calm", "middle", "wild")
 
 
-def run() -> str:
-    """Tables of skill and of coverage."""
-    if not DATA.exists():
-        return "## Skill\n\nNot measured: the recorded market data are not beside the checkout.\n"
+def read_months() -> pd.DataFrame:
+    """Months of the recorded symbols."""
     source = open_source(f"file:{DATA}")
     listed = source.instruments()
     assert listed is not None
     fetched = source.fetch(dict.fromkeys(listed["symbol"]), datetime.now(UTC))
     table = month_table("XNYS", date(1962, 1, 1), date(2018, 12, 18))
-    months = build_months(fetched.bars, fetched.actions, table, pd.Timestamp("2018-12-18"))
+    return build_months(fetched.bars, fetched.actions, table, pd.Timestamp("2018-12-18"))
 
+
+def run() -> str:
+    """Tables of skill, of coverage and of the median."""
+    if not DATA.exists():
+        return "## Skill\n\nNot measured: the recorded market data are not beside the checkout.\n"
     config = ForecasterConfig()
+    months = read_months()
     panel = make_panel(months, config)
-    past = panel.until(pd.Timestamp("2003-12-01"))
+    past = panel.until(END)
     forecaster = train(past, split_origins(len(past.months), config, is_judged=False), config)
-    origins = pd.date_range("2003-12-01", "2017-11-01", freq="MS")
-    scored = score_origins(forecaster, panel, panel.rows_of(list(origins)))
+    origins = panel.rows_of(list(ORIGINS))
+    scored = score_origins(forecaster, panel, origins)
+    losses = scored.groupby(["horizon", "origin_month", "forecaster"])["crps"].mean().unstack("forecaster")
+    end = len(past.months) - 1
+    losses["ewma"] = _mean_crps(panel, origins, peers.pooled_ewma(months, panel, origins, end, config), config)
+    losses["garch"] = _mean_crps(panel, origins, peers.garch(panel, origins, end, config), config)
+    epochs = ", ".join(str(each) for each in forecaster.trained["epochs"])
+    return "\n".join(
+        [
+            "## Skill against the random walk",
+            "",
+            f"CRPS, by how much below the random walk's; in brackets the one-sided HLN p of the hybrid against it. "
+            f"Epochs of the seeds: {epochs}.",
+            "",
+            *_skill_table(losses),
+            "",
+            "Hybrid by period of origin:",
+            "",
+            *_period_table(losses),
+            "",
+            "Share of returns that the hybrid's intervals held, by the symbol's place in the month's volatilities:",
+            "",
+            *_coverage_table(scored, panel),
+            "",
+            "Error of the median over that of persistence with the symbol's own mean return so far, and with none:",
+            "",
+            *_median_table(scored, panel, origins, config),
+            "",
+        ]
+    )
 
-    losses = scored.groupby(["forecaster", "horizon", "origin_month"])["crps"].mean().unstack("forecaster")
-    covered = scored[scored["forecaster"] == "hybrid"].groupby("horizon")[["is_covered_80", "is_covered_95"]].mean()
-    lines = [
-        "## Skill against the random walk",
-        "",
-        f"Epochs of the seeds: {', '.join(str(each) for each in forecaster.trained['epochs'])}.",
-        "",
-        "| months ahead | baseline | hybrid | hybrid against baseline (HLN p) | 80 % held | 95 % held |",
-        "| ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
+
+def _mean_crps(panel: Panel, origins: Sequence[int], forecast: np.ndarray, config: ForecasterConfig) -> pd.Series:
+    """Mean over symbols by horizon and origin_month of a peer's quantiles [N, O, H, Q]."""
+    actual = panel.y[:, list(origins)]
+    loss = crps(actual=actual, quantiles=forecast, levels=config.quantile_levels)
+    loss = np.where(panel.known[:, list(origins), None], loss, np.nan)
+    mean = pd.DataFrame(np.nanmean(loss, axis=0), index=panel.months[list(origins)], columns=list(config.horizons))
+    return mean.unstack().rename_axis(["horizon", "origin_month"])
+
+
+def _skill_table(losses: pd.DataFrame) -> list[str]:
+    names = ("ewma", "garch", "baseline", "hybrid")
+    lines = ["| months ahead | pooled EWMA | GARCH(1,1) | baseline | hybrid |", "| ---: |" + " ---: |" * len(names)]
     for h in HORIZONS:
         own = losses.loc[h]
-        gain = {name: skill(loss=own[name], reference=own["persistence"]) for name in ("baseline", "hybrid")}
-        added = skill(loss=own["hybrid"], reference=own["baseline"])
-        p = compare(loss=own["hybrid"], reference=own["baseline"], horizon=h).p_one_sided
-        held = covered.loc[h]
-        lines.append(
-            f"| {h} | {gain['baseline']:.1%} | {gain['hybrid']:.1%} | {added:+.2%} ({p:.3f}) "
-            f"| {held['is_covered_80']:.1%} | {held['is_covered_95']:.1%} |"
-        )
-    lines += ["", "Hybrid by period of origin:", "", "| months ahead | " + " | ".join(p[0] for p in PERIODS) + " |"]
-    lines.append("| ---: |" + " ---: |" * len(PERIODS))
+        cells = []
+        for name in names:
+            gain = skill(loss=own[name], reference=own["persistence"])
+            p = compare(loss=own["hybrid"], reference=own[name], horizon=h).p_one_sided
+            cells.append(f"{gain:.2%}" if name == "hybrid" else f"{gain:.2%} ({p:.3f})")
+        lines.append(f"| {h} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _period_table(losses: pd.DataFrame) -> list[str]:
+    lines = ["| months ahead | " + " | ".join(p[0] for p in PERIODS) + " |", "| ---: |" + " ---: |" * len(PERIODS)]
     for h in HORIZONS:
-        own = losses.loc[h]
-        parts = [own.loc[first:last] for _, first, last in PERIODS]
+        parts = [losses.loc[h].loc[first:last] for _, first, last in PERIODS]
         gains = [skill(loss=part["hybrid"], reference=part["persistence"]) for part in parts]
         lines.append(f"| {h} | " + " | ".join(f"{gain:.1%}" for gain in gains) + " |")
-    return "\n".join([*lines, ""])
+    return lines
+
+
+def _coverage_table(scored: pd.DataFrame, panel: Panel) -> list[str]:
+    own = scored[scored["forecaster"] == "hybrid"]
+    sigma = pd.DataFrame(panel.sigma.T, index=panel.months, columns=list(panel.symbols))
+    place = np.ceil(sigma.rank(axis=1, pct=True) * len(TERCILES)).unstack()
+    tercile = place.rename("tercile").rename_axis(["symbol", "origin_month"])
+    own = own.join(tercile, on=["symbol", "origin_month"])
+    heading = "| months ahead | interval | all | " + " | ".join(TERCILES) + " |"
+    lines = [heading, "| ---: | ---: |" + " ---: |" * 4]
+    for h in HORIZONS:
+        rows = own[own["horizon"] == h]
+        for level in (80, 95):
+            held = rows.groupby("tercile")[f"is_covered_{level}"].mean()
+            cells = [rows[f"is_covered_{level}"].mean(), *held]
+            lines.append(f"| {h} | {level} % | " + " | ".join(f"{cell:.1%}" for cell in cells) + " |")
+    return lines
+
+
+def _median_table(scored: pd.DataFrame, panel: Panel, origins: Sequence[int], config: ForecasterConfig) -> list[str]:
+    actual = panel.y[:, list(origins)]
+    errors = {"drift": peers.drift(panel, origins, config) - actual, "none": -actual}
+    own = scored[scored["forecaster"] == "hybrid"]
+    lines = ["| months ahead | RMSE / drift | MAE / drift | RMSE / none | MAE / none |", "| ---: |" + " ---: |" * 4]
+    for h in HORIZONS:
+        error = own.loc[own["horizon"] == h, "error"].to_numpy()
+        cells = []
+        for name in ("drift", "none"):
+            theirs = errors[name][..., h - 1][panel.known[:, list(origins)]]
+            theirs = theirs[np.isfinite(theirs)]
+            cells += [np.sqrt(np.mean(error**2) / np.mean(theirs**2)), np.mean(np.abs(error)) / np.mean(np.abs(theirs))]
+        lines.append(f"| {h} | " + " | ".join(f"{cell:.4f}" for cell in cells) + " |")
+    return lines

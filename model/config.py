@@ -12,17 +12,23 @@ class ForecasterConfig:
     """Months ahead, from 1 without a gap."""
     quantile_levels: tuple[float, ...] = (0.025, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.975)
 
-    volatility_half_life: float = 3.0
-    """Half-life of the EWMA of realised variance whose root is sigma, the unit of everything."""
+    volatility_half_life: float = 4.0
+    """Half-life of sigma, the unit of everything: the EWMA of the months' realised volatilities. Of volatilities, not
+    of variances, so that a crash does not weigh for years."""
+    ratio_half_life: float = 60.0
+    """Half-life of the returns and volatilities that the term `month_against_days` compares."""
     smallest_sigma: float = 0.005
     """Floor of sigma, log return a month: a price that stands still must not divide by zero."""
     sample_half_life_years: float = 10.0
     """Age at which a training month counts half."""
-    ridge: float = 1e-3
+    ridge: float = 0.1
     """Shrinkage of the baseline's coefficients towards zero, in units of the standardised terms, and of its shape
     towards a Gaussian's."""
-    ridge_rows: float = 100_000.0
+    ridge_rows: float = 10_000.0
     """A sample of so many symbol-months is shrunk by twice `ridge`, half of it by three times, and so on."""
+
+    calibration_pull: float = 36.0
+    """Months that the fitted sample's share of returns outside the 80 % interval counts as, beside those since."""
 
     units: int = 50
     """Width of the LSTM and of the GRU."""
@@ -36,14 +42,26 @@ class ForecasterConfig:
     """Share of the averaged weights kept at each step."""
     scale_shrinkage: float = 1.0
     """Factor on the network's correction of the log scale."""
+    horizon_fading: float = 0.5
+    """The network's corrections shrink with the horizon to this power."""
     centre_shrinkage: float = 0.03
     """Factor on the network's correction of the centre, in units of sigma sqrt(h)."""
-    epochs: int = 20
+    epochs: int = 8
     """Most passes over the training months."""
     patience: int = 5
     """Passes without a better validation loss after which training stops."""
+    smallest_gain: float = 2e-4
+    """Share of the validation loss that a network must save to be used: less is no evidence, and does not last."""
     seeds: tuple[int, ...] = (1, 2)
     """One network each; their corrections are averaged."""
+    fine_tune_months: int = 120
+    """Newest training months that fine-tuning passes over."""
+    fine_tune_warm_up: int = 60
+    """Months before those that the networks read to find their state; fine-tuning skips what is earlier."""
+    fine_tune_epochs: int = 2
+    """Most passes of fine-tuning."""
+    fine_tune_rate: float = 2e-4
+    """Learning rate of fine-tuning."""
 
     validation_months: int = 48
     """Origins for early stopping."""

@@ -13,14 +13,17 @@ from model import Flags, Floats
 from model.config import ForecasterConfig
 
 TERMS = (
-    "volatility_1",
     "volatility_long_run",
     "last_return",
     "market_volatility_1",
     "market_volatility_1_squared",
+    "month_against_days",
+    "fall_12",
 )
 """Names of the K terms of the traditional part. Volatilities are logs against sigma; the market's is the mean over
-symbols, and its square lets a shock that hits all of them fade sooner than a common one."""
+symbols, and its square lets a shock that hits all of them fade sooner than a common one. `month_against_days` is how
+much of the days' movement was left in the symbol's months over the past years, and `fall_12` its return of the last
+twelve months where that is a loss, in units of sigma."""
 
 SPANS = {
     "volatility_1": 0.5,
@@ -36,6 +39,7 @@ INPUTS = (*SPANS, "last_return", "absolute_return", "momentum_12", "volume", "ra
 
 _BOUND = 4.0  # inputs beyond this many of their units are cut: single wild months must not steer a fit
 _USUAL_SIGMA = 0.08  # log return a month, of a large stock
+_GAUSSIAN_MEAN = np.sqrt(2.0 / np.pi)  # mean absolute value over standard deviation
 
 
 @dataclass(frozen=True)
@@ -122,8 +126,10 @@ def make_panel(months: pd.DataFrame, config: ForecasterConfig) -> Panel:
     last = np.nan_to_num(returns) / sigma
     volatility = {name: _volatility(variance, half_life, config) for name, half_life in SPANS.items()}
     against_sigma = {name: np.log(span / sigma) for name, span in volatility.items()}
-    x = _terms(against_sigma, last)
+    age = np.cumsum(np.isfinite(returns), axis=1).astype(np.float64)
     momentum = _trailing_sum(returns, 12) / (sigma * np.sqrt(12.0))
+    ratio = _month_against_days(returns, variance, age, config)
+    x = _terms(against_sigma, last, ratio, momentum)
     bars = _bar_inputs(grid("high"), grid("low"), grid("close"), grid("volume"), sigma)
     inputs = _bounded(*against_sigma.values(), last, np.abs(last), momentum, *bars, np.log(sigma / _USUAL_SIGMA))
     known &= np.isfinite(sigma)
@@ -137,20 +143,33 @@ def make_panel(months: pd.DataFrame, config: ForecasterConfig) -> Panel:
         inputs=np.where(known[..., None], inputs, 0.0),
         y=_targets(returns, config.horizons),
         known=known,
-        age=np.cumsum(np.isfinite(returns), axis=1).astype(np.float64),
+        age=age,
     )
 
 
 def _volatility(variance: Floats, half_life: float, config: ForecasterConfig) -> Floats:
-    """[N, T] root of the weighted mean of realised variance, log return a month."""
-    return np.maximum(np.sqrt(_ewma(variance, half_life)), config.smallest_sigma)
+    """[N, T] weighted mean of the months' realised volatilities, log return a month."""
+    return np.maximum(_ewma(np.sqrt(variance), half_life), config.smallest_sigma)
 
 
-def _terms(against_sigma: dict[str, Floats], last: Floats) -> Floats:
+def _month_against_days(returns: Floats, variance: Floats, age: Floats, config: ForecasterConfig) -> Floats:
+    """[N, T] log of the mean absolute monthly return over what Gaussian months of the days' volatility would have.
+
+    Below zero where moves of one day are taken back on another, as between bid and ask. Young symbols are shrunk
+    towards zero.
+    """
+    half_life = config.ratio_half_life
+    absolute = np.maximum(_ewma(np.abs(returns), half_life) / _GAUSSIAN_MEAN, config.smallest_sigma)
+    ratio = np.log(absolute / _volatility(variance, half_life, config))
+    shrunk: Floats = np.clip(ratio, -1.0, 1.0) * age / (age + half_life)
+    return shrunk
+
+
+def _terms(against_sigma: dict[str, Floats], last: Floats, ratio: Floats, momentum: Floats) -> Floats:
     """[N, T, K] of the traditional part."""
     market = _market(against_sigma["volatility_1"])
-    own = (against_sigma["volatility_1"], against_sigma["volatility_long_run"], last)
-    return _bounded(*own, market, market**2)
+    long_run = against_sigma["volatility_long_run"]
+    return _bounded(long_run, last, market, market**2, ratio, np.minimum(momentum, 0.0))
 
 
 def _bar_inputs(high: Floats, low: Floats, close: Floats, volume: Floats, sigma: Floats) -> tuple[Floats, ...]:

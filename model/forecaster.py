@@ -1,7 +1,7 @@
 """The forecaster: the traditional part, the networks that correct it, and how both are trained and asked."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -9,8 +9,10 @@ from scipy.stats import norm
 
 from model import Floats, Ints, quantile_names
 from model.baseline import Baseline, fit_baseline, quantiles
+from model.calibration import market_scale
 from model.config import ForecasterConfig
 from model.features import Panel
+from model.market_moves import without_market
 from model.split import Split
 from model.training import Epoch, Lesson, Trained, Weights, corrections_of, train_network
 from model.weighting import month_weights, usable_rows
@@ -58,6 +60,7 @@ class Forecaster:
         position, symbol = np.nonzero(panel.known[:, columns].T)
         month = np.asarray(columns)[position]
         spread = self.baseline.spread(panel.sigma[symbol, month], panel.x[symbol, month])
+        spread *= market_scale(self.baseline, panel, self.config)[month, None]
         scale = to_scale[symbol, month].astype(np.float64)
         shift = to_centre[symbol, month].astype(np.float64)
         centre, shape = self.baseline.centre, self.baseline.shape
@@ -124,22 +127,56 @@ def train(
     is_trained_on = panel.known[:, split.train]
     rows = panel.inputs[:, split.train][is_trained_on]
     mean, deviation = rows.mean(axis=0), rows.std(axis=0) + 1e-6
-    spread = np.nan_to_num(baseline.spread(panel.sigma, panel.x))
-    lesson = Lesson(
-        inputs=standardise(panel.inputs, mean, deviation),
-        centre=baseline.centre,
-        spread=spread,
-        shape=baseline.shape,
-        target=np.nan_to_num(panel.y),
-        train_weight=_loss_weights(panel, split.train, baseline, spread, config),
-        validation_weight=_loss_weights(panel, split.validation, baseline, spread, config),
-    )
+    lesson = _lesson(panel, split, baseline, standardise(panel.inputs, mean, deviation), config)
     results = [train_network(lesson, config, seed=seed, on_epoch=on_epoch) for seed in config.seeds]
     return Forecaster(
         config=config,
         baseline=baseline,
         input_mean=mean,
         input_deviation=deviation,
+        networks=tuple(result.weights for result in results),
+        trained=_trained_frame(config.seeds, results),
+    )
+
+
+def fine_tune(
+    forecaster: Forecaster,
+    panel: Panel,
+    split: Split,
+    *,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> Forecaster:
+    """Go on from a trained forecaster: the traditional part is refitted, the networks pass over the newest months.
+
+    The networks keep their weights where no pass lowers the loss of the validation months. They keep the units of
+    their inputs, too.
+
+    Args:
+        forecaster: trained before, on months of the same symbols or of others; its config holds the choices.
+        panel: months after the validation's targets are not looked at.
+        split: of `model.split.split_origins` for this panel.
+        on_epoch: called after each pass.
+
+    Returns:
+        The new forecaster; the old one is left as it was.
+
+    Raises:
+        ValueError: if no symbol has a target in a part of the split.
+    """
+    config = forecaster.config
+    baseline = fit_baseline(panel, split.fitted, config)
+    newest = range(max(split.train.start, split.train.stop - config.fine_tune_months), split.train.stop)
+    inputs = standardise(panel.inputs, forecaster.input_mean, forecaster.input_deviation)
+    lesson = _lesson(panel, replace(split, train=newest), baseline, inputs, config)
+    lesson = lesson.since(max(0, newest.start - config.fine_tune_warm_up))
+    gently = replace(config, epochs=config.fine_tune_epochs, learning_rate=config.fine_tune_rate)
+    results = [
+        train_network(lesson, gently, seed=seed, start=start, on_epoch=on_epoch)
+        for seed, start in zip(config.seeds, forecaster.networks, strict=True)
+    ]
+    return replace(
+        forecaster,
+        baseline=baseline,
         networks=tuple(result.weights for result in results),
         trained=_trained_frame(config.seeds, results),
     )
@@ -161,15 +198,52 @@ def _trained_frame(seeds: Sequence[int], results: Sequence[Trained]) -> pd.DataF
     )
 
 
-def _loss_weights(panel: Panel, origins: range, baseline: Baseline, spread: Floats, config: ForecasterConfig) -> Floats:
-    """[N, T, H] weights under which the baseline's loss is 1, every horizon contributing as much as another."""
-    weights = np.zeros(panel.y.shape)
-    levels = np.array(config.quantile_levels)
+def _lesson(panel: Panel, split: Split, baseline: Baseline, inputs: Floats, config: ForecasterConfig) -> Lesson:
+    """The network's lesson: what of each target the baseline leaves open, and the market does not explain."""
+    counts = {part: _counts(panel, part, config) for part in (split.train, split.validation)}
+    target, spread = without_market(
+        centre=baseline.centre,
+        spread=np.nan_to_num(baseline.spread(panel.sigma, panel.x)),
+        target=np.nan_to_num(panel.y),
+        weight=counts[split.train] + counts[split.validation],
+    )
+    train, validation = (_loss_weights(count, baseline, spread, target, config) for count in counts.values())
+    return Lesson(
+        inputs=inputs,
+        centre=baseline.centre,
+        spread=spread,
+        shape=baseline.shape,
+        target=target,
+        train_weight=train,
+        validation_weight=validation,
+    )
+
+
+def _counts(panel: Panel, origins: range, config: ForecasterConfig) -> Floats:
+    """[N, T, H] what each target of the origins counts, months by their age alone; sums to one a horizon."""
+    counts = np.zeros(panel.y.shape)
     for column, h in enumerate(config.horizons):
         symbol, month = rows = usable_rows(panel, origins, h, config)
-        counts = month_weights(rows, origins, config)
-        forecast = baseline.centre[column] + spread[symbol, month, column, None] * baseline.shape[column]
-        miss = panel.y[symbol, month, column, None] - forecast
+        counts[symbol, month, column] = month_weights(rows, origins, config)
+    return counts
+
+
+def _loss_weights(
+    counts: Floats, baseline: Baseline, spread: Floats, target: Floats, config: ForecasterConfig
+) -> Floats:
+    """[N, T, H] weights under which the baseline's loss is 1, every horizon contributing as much as another.
+
+    Months are made equal by their mean spread: a wild month's larger losses tell no more than a calm one's.
+    """
+    weights = np.zeros(counts.shape)
+    levels = np.array(config.quantile_levels)
+    for column in range(counts.shape[2]):
+        count = counts[..., column]
+        usual = (count * spread[..., column]).sum(axis=0) / np.maximum(count.sum(axis=0), 1e-300)
+        rows = np.nonzero(count)
+        equal = count[rows] / usual[rows[1]]
+        forecast = baseline.centre[column] + spread[..., column][rows][:, None] * baseline.shape[column]
+        miss = target[..., column][rows][:, None] - forecast
         loss = np.maximum(levels * miss, (levels - 1.0) * miss).sum(axis=1)
-        weights[symbol, month, column] = counts / (counts @ loss) / len(config.horizons)
+        weights[..., column][rows] = equal / (equal @ loss) / counts.shape[2]
     return weights

@@ -7,6 +7,8 @@ training the hybrid is the baseline.
 
 from typing import Any
 
+import numpy as np
+
 from model.config import ForecasterConfig
 
 
@@ -40,7 +42,9 @@ def build_network(input_count: int, config: ForecasterConfig) -> Any:
 def split_corrections(raw: Any, config: ForecasterConfig) -> tuple[Any, Any]:
     """Corrections of the log scale and of the centre (in units of the spread), [N, T, H] each, from [N, T, 2 H].
 
-    Works on tensors and arrays. Both are shrunk, the centre harder: months tell little about where returns go.
+    Works on tensors and arrays. Both are shrunk: longer horizons by h^-`config.horizon_fading`, as fewer spans of 12
+    months than of one have been seen, and the centre harder, as months tell little about where returns go.
     """
-    count = len(config.horizons)
-    return config.scale_shrinkage * raw[..., :count], config.centre_shrinkage * raw[..., count:]
+    fading = np.array(config.horizons, np.float32) ** -config.horizon_fading
+    to_scale, to_centre = config.scale_shrinkage * fading, config.centre_shrinkage * fading
+    return raw[..., : len(fading)] * to_scale, raw[..., len(fading) :] * to_centre

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,11 @@ class Lesson:
     validation_weight: Floats
     """[N, T, H], the same for the validation."""
 
+    def since(self, month: int) -> "Lesson":
+        """The lesson without the months before the position."""
+        names = ("inputs", "spread", "target", "train_weight", "validation_weight")
+        return replace(self, **{name: getattr(self, name)[:, month:] for name in names})
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -55,9 +60,9 @@ class Trained:
 
     weights: Weights
     epochs: int
-    """Passes behind the weights; 0 when none beat the baseline on the validation."""
+    """Passes behind the weights; 0 when none beat the start (the baseline for a new network) on the validation."""
     validation_loss: float
-    """Relative to the baseline's; 1 when `epochs` is 0."""
+    """Relative to the baseline's; that of the start, 1 for a new network, when `epochs` is 0."""
 
 
 def train_network(
@@ -65,6 +70,7 @@ def train_network(
     config: ForecasterConfig,
     *,
     seed: int,
+    start: Weights | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> Trained:
     """Fit one network; the same lesson, config and seed give the same weights bit for bit.
@@ -76,10 +82,12 @@ def train_network(
         lesson: baseline, truth and weights.
         config: network and optimiser.
         seed: of initial weights, dropout and the order of symbols.
+        start: weights to go on from, which are what comes out unless a pass beats them; by default a new network.
         on_epoch: called after each pass.
 
     Returns:
-        The averaged weights of the pass with the best validation loss.
+        The averaged weights of the pass with the best validation loss, or those of the start where it saves less than
+        `config.smallest_gain`.
     """
     import keras
     import tensorflow as tf
@@ -91,6 +99,8 @@ def train_network(
     network = build_network(lesson.inputs.shape[2], config)
     optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay, clipnorm=1.0)
     optimizer.build(network.trainable_variables)
+    if start is not None:
+        _assign(network.trainable_variables, start)
     averaged = [tf.Variable(variable, trainable=False) for variable in network.trainable_variables]
     levels = tf.constant(config.quantile_levels, tf.float32)
     centre, shape = tf.constant(lesson.centre, tf.float32), tf.constant(lesson.shape, tf.float32)
@@ -107,7 +117,11 @@ def train_network(
             loss += tf.maximum(levels[q] * miss, (levels[q] - 1.0) * miss)
         return tf.reduce_sum(weight * loss)
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    # Shares differ in size by one: without the signature each size would be traced anew, which costs more than a pass.
+    sizes = (lesson.inputs.shape[2], *[len(config.horizons)] * 3)
+    signature = (tuple(tf.TensorSpec((None, None, size), tf.float32) for size in sizes),)
+
+    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
     def step(batch: tuple[Any, ...]) -> Any:
         with tf.GradientTape() as tape:
             loss = loss_of(batch, True)
@@ -117,14 +131,16 @@ def train_network(
             mean.assign(config.ema_momentum * mean + (1.0 - config.ema_momentum) * variable)
         return loss
 
-    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
     def validate(batch: tuple[Any, ...]) -> Any:
         return loss_of(batch, False)
 
     to_train = _batches(lesson, lesson.train_weight, config)
     to_validate = _batches(lesson, lesson.validation_weight, config)
     rng = np.random.default_rng(seed)
-    best = Trained(_values(averaged), epochs=0, validation_loss=1.0)
+    # A new network's corrections are zero, so that its loss is the baseline's.
+    first_loss = 1.0 if start is None else sum(float(validate(batch)) for batch in to_validate)
+    first = best = Trained(_values(averaged), epochs=0, validation_loss=first_loss)
     for number in range(1, config.epochs + 1):
         # A batch holds a share of the symbols; scaled up, its loss is that of all of them.
         train_loss = sum(float(step(to_train[i])) for i in rng.permutation(len(to_train)))
@@ -139,7 +155,7 @@ def train_network(
             on_epoch(Epoch(seed, number, train_loss, validation_loss, is_best))
         if number - best.epochs >= config.patience:
             break
-    return best
+    return best if best.validation_loss <= first_loss * (1.0 - config.smallest_gain) else first
 
 
 @functools.lru_cache(maxsize=4)

@@ -12,7 +12,7 @@ from model.baseline import Baseline
 from model.config import ForecasterConfig
 from model.forecaster import Forecaster
 
-FORMAT = 1
+FORMAT = 2
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # zip wants a date; a fixed one keeps the bytes equal
 _DAMAGED = "The stored weights are damaged or not a Bellwether forecaster"
 
@@ -30,6 +30,7 @@ def to_bytes(forecaster: Forecaster) -> bytes:
         "baseline/beta": forecaster.baseline.beta,
         "baseline/intercept": forecaster.baseline.intercept,
         "baseline/shape": forecaster.baseline.shape,
+        "baseline/outside": forecaster.baseline.outside,
         "input_mean": forecaster.input_mean,
         "input_deviation": forecaster.input_deviation,
     }
@@ -66,7 +67,7 @@ def _restore(archive: zipfile.ZipFile, header: dict[str, Any]) -> Forecaster:
         stored = io.BytesIO(archive.read(f"{name}.npy"))
         return np.asarray(np.lib.format.read_array(stored, allow_pickle=False))
 
-    parts = ("centre", "beta", "intercept", "shape")
+    parts = ("centre", "beta", "intercept", "shape", "outside")
     return Forecaster(
         config=ForecasterConfig.from_dict(header["config"]),
         baseline=Baseline(**{part: array(f"baseline/{part}") for part in parts}),

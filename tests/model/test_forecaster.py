@@ -11,7 +11,7 @@ from model import quantile_names
 from model.backtest import known_returns, score_origins
 from model.config import ForecasterConfig
 from model.features import make_panel
-from model.forecaster import Forecaster, train
+from model.forecaster import Forecaster, fine_tune, train
 from model.gate import judge
 from model.split import split_origins
 from model.weights import from_bytes, to_bytes
@@ -58,6 +58,14 @@ def test_train_and_forecast_never_look_past_the_origin(months: pd.DataFrame) -> 
         written.append((to_bytes(trained), trained.forecast(past, CUT)))
     assert written[0][0] == written[1][0]
     pd.testing.assert_frame_equal(written[0][1], written[1][1], check_exact=True)
+
+
+def test_forecast_is_the_same_whether_or_not_the_panel_goes_on(months: pd.DataFrame, forecaster: Forecaster) -> None:
+    """What the months after an origin teach, such as the scale of past misses, does not reach back to it."""
+    panel = make_panel(months, SMALL)
+    at_the_time = forecaster.forecast(panel.until(CUT), CUT)
+    among_others = forecaster.forecast_many(panel, [CUT, panel.months[-1]]).query("origin_month == @CUT")
+    pd.testing.assert_frame_equal(among_others.reset_index(drop=True), at_the_time, rtol=1e-6)
 
 
 def test_split_origins_keeps_the_longest_horizon_between_its_parts() -> None:
@@ -149,7 +157,44 @@ def test_a_random_walk_holds_no_skill_and_the_gate_serves_the_baseline() -> None
     assert judge(scored, SMALL).served == "baseline"
 
 
+def test_a_network_that_saves_too_little_is_not_used(months: pd.DataFrame) -> None:
+    """Asked to save everything, no network is used, and the hybrid is the baseline."""
+    demanding = fit(months, replace(SMALL, smallest_gain=1.0))
+    assert demanding.trained["epochs"].tolist() == [0]
+    panel = make_panel(months, SMALL)
+    rows = demanding.forecast(panel, panel.months[-1]).set_index("forecaster")
+    np.testing.assert_allclose(rows.loc["hybrid", QUANTILES], rows.loc["baseline", QUANTILES], rtol=1e-6)
+
+
 def test_config_survives_json_and_refuses_names_it_does_not_know() -> None:
     assert ForecasterConfig.from_dict(SMALL.to_dict()) == SMALL
     with pytest.raises(ValueError, match="Unknown choice unit"):
         ForecasterConfig.from_dict({"unit": 3})
+
+
+def test_fine_tune_goes_on_from_the_given_weights(months: pd.DataFrame, forecaster: Forecaster) -> None:
+    """A year of new months: the traditional part is the one a new training fits, the networks stay near the old."""
+    config = SMALL
+    panel = make_panel(months, config)
+    past = panel.until(panel.months[-13])
+    old = train(past, split_origins(len(past.months), config), config)
+    split = split_origins(len(panel.months), config)
+    tuned = fine_tune(old, panel, split)
+    np.testing.assert_array_equal(tuned.baseline.beta, forecaster.baseline.beta)
+    np.testing.assert_array_equal(tuned.input_mean, old.input_mean)
+    for before, after in zip(old.networks[0], tuned.networks[0], strict=True):
+        # Two passes of one step at 2e-4 with Adam move no weight by much more than 4e-4.
+        assert np.abs(after - before).max() < 2e-3
+    assert to_bytes(fine_tune(old, panel, split)) == to_bytes(tuned)
+
+
+def test_fine_tune_keeps_networks_that_no_pass_improves(months: pd.DataFrame, forecaster: Forecaster) -> None:
+    panel = make_panel(months, SMALL)
+    still = replace(forecaster, config=replace(SMALL, fine_tune_rate=0.0))
+    tuned = fine_tune(still, panel, split_origins(len(panel.months), SMALL))
+    assert tuned.trained["epochs"].tolist() == [0]
+    assert tuned.trained["validation_loss"].item() == pytest.approx(
+        forecaster.trained["validation_loss"].item(), rel=1e-3
+    )
+    for before, after in zip(forecaster.networks[0], tuned.networks[0], strict=True):
+        np.testing.assert_array_equal(before, after)

@@ -1,0 +1,86 @@
+"""How long the forecaster takes, and what memory, on 500 symbols × 400 months made at random."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from model.config import ForecasterConfig
+from model.features import make_panel
+from model.forecaster import fine_tune, train
+from model.network import load_library
+from model.split import split_origins
+
+MONTHS = 400
+SIZES = (500, 5000)
+
+
+def make_months(symbols: int, months: int = MONTHS) -> pd.DataFrame:
+    """Months with volatility that clusters, as `model.months.build_months` gives them."""
+    rng = np.random.default_rng(1)
+    log_sigma = np.zeros((symbols, months))
+    for t in range(1, months):
+        log_sigma[:, t] = 0.9 * log_sigma[:, t - 1] + 0.2 * rng.standard_normal(symbols)
+    sigma = 0.08 * np.exp(log_sigma)
+    returns = sigma * rng.standard_normal((symbols, months)) + 0.03 * rng.standard_normal(months)
+    close = 50.0 * np.exp(np.cumsum(returns - returns.mean(), axis=1) / 4)
+    frame = pd.DataFrame(
+        {
+            "symbol": np.repeat([f"S{n:05d}" for n in range(symbols)], months),
+            "month": np.tile(pd.date_range("1990-01-01", periods=months, freq="MS"), symbols),
+            "close": close.ravel(),
+            "high": close.ravel() * 1.04,
+            "low": close.ravel() * 0.96,
+            "volume": rng.lognormal(13, 0.3, symbols * months),
+            "log_return": returns.ravel(),
+            "realised_variance": (sigma**2 * rng.lognormal(0, 0.3, sigma.shape)).ravel(),
+            "is_final": True,
+        }
+    )
+    frame.loc[frame.groupby("symbol").head(1).index, "log_return"] = np.nan
+    return frame
+
+
+def measure(symbols: int) -> dict[str, float]:
+    """Seconds of each step and the peak of this process's memory; training runs all its epochs."""
+    import resource
+
+    load_library()
+    config = ForecasterConfig()
+    months = make_months(symbols)
+    seconds: dict[str, float] = {}
+    clock = time.perf_counter()
+    panel = make_panel(months, config)
+    seconds["features"] = time.perf_counter() - clock
+    split = split_origins(len(panel.months), config)
+    clock = time.perf_counter()
+    # Random months never let it stop early; the patience makes sure that it does not.
+    forecaster = train(panel, split, replace(config, patience=config.epochs))
+    seconds["training"] = time.perf_counter() - clock
+    clock = time.perf_counter()
+    fine_tune(forecaster, panel, split)
+    seconds["fine-tuning"] = time.perf_counter() - clock
+    clock = time.perf_counter()
+    forecaster.forecast(panel, panel.months[-1])
+    seconds["forecasting"] = time.perf_counter() - clock
+    return seconds | {"peak GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}
+
+
+def run() -> str:
+    """A table, each size in a process of its own so that its memory is its own."""
+    rows = {}
+    for symbols in SIZES:
+        command = [sys.executable, "-m", "benchmarks.speed", str(symbols)]
+        rows[symbols] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    names = list(rows[SIZES[0]])
+    lines = ["| symbols | " + " | ".join(names) + " |", "| ---: |" + " ---: |" * len(names)]
+    lines += [f"| {n} | " + " | ".join(f"{row[name]:.1f}" for name in names) + " |" for n, row in rows.items()]
+    return "\n".join([f"## Speed, {MONTHS} months, seconds", "", *lines, ""])
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(int(sys.argv[1]))))
