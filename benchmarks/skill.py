@@ -17,9 +17,10 @@ from model.features import Panel, make_panel
 from model.forecaster import train
 from model.metrics import crps
 from model.months import build_months
+from model.quality import screen
 from model.skill import compare, skill
 from model.split import split_origins
-from tasks.calendars import month_table
+from tasks.calendars import month_table, sessions_between
 from tasks.sources import open_source
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "daily.csv.gz"
@@ -40,8 +41,9 @@ def read_months() -> pd.DataFrame:
     listed = source.instruments()
     assert listed is not None
     fetched = source.fetch(dict.fromkeys(listed["symbol"]), datetime.now(UTC))
-    table = month_table("XNYS", date(1962, 1, 1), date(2018, 12, 18))
-    return build_months(fetched.bars, fetched.actions, table, pd.Timestamp("2018-12-18"))
+    span = "XNYS", date(1962, 1, 1), date(2018, 12, 18)
+    screened = screen(fetched.bars, fetched.actions, *sessions_between(*span))
+    return build_months(screened.bars, screened.actions, month_table(*span), pd.Timestamp("2018-12-18"))
 
 
 def run() -> str:

@@ -16,7 +16,7 @@ from model.network import load_library
 from model.split import split_origins
 
 MONTHS = 400
-SIZES = (500, 5000)
+SIZES = (500, 1500, 5000)
 
 
 def make_months(symbols: int, months: int = MONTHS) -> pd.DataFrame:

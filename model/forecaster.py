@@ -127,7 +127,7 @@ def train(
     is_trained_on = panel.known[:, split.train]
     rows = panel.inputs[:, split.train][is_trained_on]
     mean, deviation = rows.mean(axis=0), rows.std(axis=0) + 1e-6
-    lesson = _lesson(panel, split, baseline, standardise(panel.inputs, mean, deviation), config)
+    lesson = lesson_of(panel, split, baseline, standardise(panel.inputs, mean, deviation), config)
     results = [train_network(lesson, config, seed=seed, on_epoch=on_epoch) for seed in config.seeds]
     return Forecaster(
         config=config,
@@ -167,7 +167,7 @@ def fine_tune(
     baseline = fit_baseline(panel, split.fitted, config)
     newest = range(max(split.train.start, split.train.stop - config.fine_tune_months), split.train.stop)
     inputs = standardise(panel.inputs, forecaster.input_mean, forecaster.input_deviation)
-    lesson = _lesson(panel, replace(split, train=newest), baseline, inputs, config)
+    lesson = lesson_of(panel, replace(split, train=newest), baseline, inputs, config)
     lesson = lesson.since(max(0, newest.start - config.fine_tune_warm_up))
     gently = replace(config, epochs=config.fine_tune_epochs, learning_rate=config.fine_tune_rate)
     results = [
@@ -198,7 +198,7 @@ def _trained_frame(seeds: Sequence[int], results: Sequence[Trained]) -> pd.DataF
     )
 
 
-def _lesson(panel: Panel, split: Split, baseline: Baseline, inputs: Floats, config: ForecasterConfig) -> Lesson:
+def lesson_of(panel: Panel, split: Split, baseline: Baseline, inputs: Floats, config: ForecasterConfig) -> Lesson:
     """The network's lesson: what of each target the baseline leaves open, and the market does not explain."""
     counts = {part: _counts(panel, part, config) for part in (split.train, split.validation)}
     target, spread = without_market(

@@ -1,0 +1,155 @@
+"""The same network trained the usual way, on a window of 60 months for each target, beside whole sequences.
+
+Same recorded months up to 2003-12, same inputs, loss, layers and optimiser; only the reading differs. The windows are
+given two passes, which take as long as dozens of ours.
+"""
+
+import itertools
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from benchmarks.skill import DATA, END, read_months
+from benchmarks.speed import MONTHS, make_months
+from model.baseline import fit_baseline
+from model.config import ForecasterConfig
+from model.features import Panel, make_panel
+from model.forecaster import lesson_of, standardise
+from model.network import build_network, load_library, split_corrections
+from model.split import Split, split_origins
+from model.training import Lesson, train_network
+
+WINDOW = 60
+BATCHES = (32, 256, 1024)
+STEPS = 40
+SYMBOLS = 500
+
+
+def run() -> str:
+    """Tables of what a target costs, on 500 symbols × 400 months, and of the validation loss, on recorded months."""
+    load_library()
+    config = ForecasterConfig()
+    panel = make_panel(make_months(SYMBOLS), config)
+    lesson = _lesson(panel, split_origins(len(panel.months), config), config)
+    months = int((lesson.train_weight > 0).any(axis=2).sum())
+    costs = {"whole sequences": _train_on_sequences(lesson, config)[0]}
+    for batch in BATCHES:
+        name = f"windows of {WINDOW} months, batches of {batch}"
+        costs[name] = _train_on_windows(lesson, config, batch, steps=STEPS)[0]
+    cheapest = min(costs.values())
+    lines = [
+        f"| {name} | {cost:.1f} | {1e6 * cost / months:.0f} | {cost / cheapest:.0f} |" for name, cost in costs.items()
+    ]
+    return "\n".join(
+        [
+            "## Whole sequences against windows",
+            "",
+            f"{SYMBOLS} symbols × {MONTHS} months, {months:,} of them to learn from, with 12 targets each; a pass of "
+            f"windows is reckoned from {STEPS} steps. Keras' own batch is 32.",
+            "",
+            "| training | seconds a pass | µs a month | times ours |",
+            "| --- | ---: | ---: | ---: |",
+            *lines,
+            "",
+            *_validation_losses(config),
+        ]
+    )
+
+
+def _validation_losses(config: ForecasterConfig) -> list[str]:
+    if not DATA.exists():
+        return ["Validation losses not measured: the recorded market data are not beside the checkout.", ""]
+    panel = make_panel(read_months(), config).until(END)
+    lesson = _lesson(panel, split_origins(len(panel.months), config, is_judged=False), config)
+    ours, windows = _train_on_sequences(lesson, config)[1], _train_on_windows(lesson, config, 256, passes=2)[1]
+    return [
+        "Best validation loss on the recorded months up to 2003-12, of the baseline's: "
+        f"{min(ours):.4f} in {len(ours)} passes over whole sequences, "
+        f"{min(windows):.4f} in {len(windows)} over windows.",
+        "",
+    ]
+
+
+def _lesson(panel: Panel, split: Split, config: ForecasterConfig) -> Lesson:
+    rows = panel.inputs[:, split.train][panel.known[:, split.train]]
+    inputs = standardise(panel.inputs, rows.mean(axis=0), rows.std(axis=0) + 1e-6)
+    return lesson_of(panel, split, fit_baseline(panel, split.fitted, config), inputs, config)
+
+
+def _train_on_sequences(lesson: Lesson, config: ForecasterConfig) -> tuple[float, list[float]]:
+    """Seconds a pass, its validation included, without the first, which also compiles; validation losses."""
+    seen: list[tuple[float, float]] = []
+    train_network(
+        lesson,
+        replace(config, patience=config.epochs),
+        seed=1,
+        on_epoch=lambda epoch: seen.append((time.perf_counter(), epoch.validation_loss)),
+    )
+    return (seen[-1][0] - seen[0][0]) / (len(seen) - 1), [loss for _, loss in seen]
+
+
+def _train_on_windows(
+    lesson: Lesson, config: ForecasterConfig, batch_size: int, *, passes: int = 1, steps: int | None = None
+) -> tuple[float, list[float]]:
+    """Seconds a pass, without the compilation, reckoned from so many `steps` if given; validation losses."""
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(1)
+    network = build_network(lesson.inputs.shape[2], config)
+    optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay, clipnorm=1.0)
+    levels = tf.constant(config.quantile_levels, tf.float32)
+    centre, shape = tf.constant(lesson.centre, tf.float32), tf.constant(lesson.shape, tf.float32)
+    padded = np.pad(lesson.inputs, ((0, 0), (WINDOW - 1, 0), (0, 0))).astype(np.float32)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW, axis=1)  # [N, T, F, WINDOW]
+
+    def loss_of(batch: tuple[Any, ...], training: bool) -> Any:
+        window, spread, target, weight = batch
+        to_scale, to_centre = split_corrections(network(window, training=training)[:, -1], config)
+        error = target - centre - spread * to_centre
+        scale = spread * tf.exp(to_scale)
+        loss = tf.zeros_like(error)
+        for q in range(len(config.quantile_levels)):
+            miss = error - scale * shape[:, q]
+            loss += tf.maximum(levels[q] * miss, (levels[q] - 1.0) * miss)
+        return tf.reduce_sum(weight * loss)
+
+    @tf.function(reduce_retracing=True)
+    def step(batch: tuple[Any, ...]) -> Any:
+        with tf.GradientTape() as tape:
+            loss = loss_of(batch, True)
+        variables = network.trainable_variables
+        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+        return loss
+
+    @tf.function(reduce_retracing=True)
+    def validate(batch: tuple[Any, ...]) -> Any:
+        return loss_of(batch, False)
+
+    def batches(weight: np.ndarray, order: np.ndarray, size: int) -> Any:
+        for rows in np.array_split(order, max(1, len(order) // size)):
+            at = np.unravel_index(rows, weight.shape[:2])
+            window = np.ascontiguousarray(windows[at].transpose(0, 2, 1))
+            parts = (window, lesson.spread[at], lesson.target[at], weight[at])
+            yield tuple(tf.constant(part, tf.float32) for part in parts)
+
+    train_rows = np.flatnonzero((lesson.train_weight > 0).any(axis=2))
+    validation_rows = np.flatnonzero((lesson.validation_weight > 0).any(axis=2))
+    rng = np.random.default_rng(1)
+    step(next(iter(batches(lesson.train_weight, train_rows[:batch_size], batch_size))))
+    count = max(1, len(train_rows) // batch_size)
+    start = time.perf_counter()
+    if steps is not None:
+        for batch in itertools.islice(batches(lesson.train_weight, rng.permutation(train_rows), batch_size), steps):
+            step(batch)
+        return (time.perf_counter() - start) / steps * count, []
+    losses, seconds = [], 0.0
+    for _ in range(passes):
+        start = time.perf_counter()
+        for batch in batches(lesson.train_weight * count, rng.permutation(train_rows), batch_size):
+            step(batch)
+        seconds += time.perf_counter() - start
+        losses.append(sum(float(validate(batch)) for batch in batches(lesson.validation_weight, validation_rows, 2048)))
+    return seconds / passes, losses
