@@ -1,19 +1,23 @@
-"""The `bellwether` command: run a month, see how things stand, and reach the database."""
+"""The `bellwether` command: run a month or a backtest, see how things stand, and reach the database."""
 
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Annotated, NoReturn, cast, get_args
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn, cast, get_args
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from flows.runtime import prepare_prefect
-from tasks.errors import BadRequestError, BellwetherError
+from tasks.errors import BadRequestError, BellwetherError, ReplayDiffersError
 from tasks.settings import Mode, get_settings
+
+if TYPE_CHECKING:
+    from tasks.backtesting import Refit  # only its name: the module waits for Prefect
 
 app = typer.Typer(
     help="Forecasts the next 12 months of stocks, once a month, and keeps, scores and watches them in Postgres.",
@@ -50,7 +54,7 @@ def run(
     ] = None,
     symbols: Annotated[str | None, typer.Option(help="Symbols, separated by commas: `AAPL,MSFT`.")] = None,
     universe: Annotated[str | None, typer.Option(help="CSV file with a column `symbol`.")] = None,
-    mode: Annotated[str, typer.Option(help="`auto`, `keep`, `retrain` or `baseline`.")] = "auto",
+    mode: Annotated[str, typer.Option(help="`auto`, or by hand `keep`, `fine-tune`, `retrain`, `baseline`.")] = "auto",
     catch_up: Annotated[
         int, typer.Option(min=0, max=240, help="Also run so many months before, so that there are errors to show.")
     ] = 0,
@@ -119,6 +123,95 @@ def ingest(
 
         summary = backfill_prices(source, _split(symbols), universe, first.date() if first else None)
     show_prices(console, summary, address)
+
+
+@app.command()
+def backtest(
+    first_origin: Annotated[
+        datetime, typer.Option(formats=["%Y-%m"], metavar="YYYY-MM", help="First month to forecast from.")
+    ],
+    last_origin: Annotated[
+        datetime, typer.Option(formats=["%Y-%m"], metavar="YYYY-MM", help="Last month to forecast from.")
+    ],
+    source: Annotated[str, typer.Option(help="Where the bars come from: `sample`, `file:PATH` or `yahoo`.")] = "yahoo",
+    symbols: Annotated[str | None, typer.Option(help="Symbols, separated by commas: `AAPL,MSFT`.")] = None,
+    universe: Annotated[str | None, typer.Option(help="CSV file with a column `symbol`.")] = None,
+    refit: Annotated[
+        str, typer.Option(help="Train anew at every origin (`monthly`), every twelfth (`yearly`), or `never`.")
+    ] = "yearly",
+    forecasters: Annotated[
+        str,
+        typer.Option(help="Some of `hybrid,baseline,persistence,drift,garch,ets`; the last two take longer."),
+    ] = "hybrid,baseline,persistence,drift",
+    out: Annotated[Path | None, typer.Option(metavar="FILE.parquet", help="Also write every forecast there.")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, help="Processes at a time. Default: two, where cores and memory allow."),
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show Prefect's own log.")] = False,
+) -> None:
+    """Forecast from every month of a past span, each with what was known by then, and score it.
+
+    Compares our forecasts with what others would have said. Publishes nothing; see docs/backtest.md.
+
+    Examples:
+        bellwether backtest --source sample --first-origin 2008-12 --last-origin 2017-11
+
+        bellwether backtest --source file:prices.csv.gz --first-origin 2003-12 --last-origin 2017-11 --refit never
+
+        bellwether backtest --source sample --first-origin 2008-12 --last-origin 2017-11 --out forecasts.parquet
+    """
+    if refit not in ("monthly", "yearly", "never"):
+        raise BadRequestError(f"`--refit` must be monthly, yearly or never; received {refit!r}.")
+    from flows.screen import make_console, show_backtest
+
+    console = make_console()
+    with _working(console, verbose=verbose) as address:
+        from flows.backtest import backtest as run_backtest
+
+        summary = run_backtest(
+            first_origin=first_origin.date(),
+            last_origin=last_origin.date(),
+            source=source,
+            symbols=_split(symbols),
+            universe=universe,
+            refit=cast("Refit", refit),
+            forecasters=[each.strip() for each in forecasters.split(",") if each.strip()],
+            out=out,
+            workers=workers,
+        )
+    show_backtest(console, summary, address)
+
+
+@app.command()
+def replay(
+    run_id: Annotated[int, typer.Argument(metavar="RUN", min=1, help="Number of the run, see `bellwether status`.")],
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Train its model once more, too, and compare the weights: takes minutes.")
+    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show Prefect's own log.")] = False,
+) -> None:
+    """Say why a past run forecast what it did, and make its forecasts again to the bit.
+
+    Uses the database alone: bars, splits and dividends as they were known then, and the stored weights. Writes nothing.
+
+    Examples:
+        bellwether replay 12
+
+        bellwether replay 12 --retrain
+    """
+    from flows.screen import make_console
+
+    console = make_console()
+    with _working(console, verbose=verbose):
+        from flows.replay import replay_run
+        from tasks.replaying import explain_replay, outcome_sentence
+
+        replayed = replay_run(run_id, retrain)
+    for line in explain_replay(replayed):
+        console.print(escape(line), highlight=False, soft_wrap=True)
+    if not replayed.is_identical:
+        raise ReplayDiffersError(outcome_sentence(replayed))
 
 
 @app.command()

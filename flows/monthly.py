@@ -8,6 +8,7 @@ from prefect.runtime import flow_run
 from pydantic import Field
 
 from tasks.checking import check_bars, join_checked, require_coverage
+from tasks.comparing import compare_candidates
 from tasks.database import get_store
 from tasks.errors import AlreadyPublishedError
 from tasks.forecasting import make_forecasts, publish_month
@@ -18,7 +19,7 @@ from tasks.planning import earlier_month_ends, plan_month
 from tasks.reporting import MonthSummary, summarise_month, summarise_published
 from tasks.scoring import score_past_forecasts
 from tasks.settings import Mode, get_settings
-from tasks.training import CONFIG, compare_candidates, train_candidates
+from tasks.training import CONFIG, train_candidates
 
 
 @flow(name="monthly_forecast")
@@ -40,7 +41,8 @@ def monthly_forecast(
         source: `yahoo`, `file:PATH` or `sample`.
         symbols: Symbols to forecast; default: those of `universe`, else all that the source lists.
         universe: CSV file with a column `symbol`, optionally `exchange_mic` and `currency_code`.
-        mode: `auto`; `keep` the model in service, `retrain` one from scratch, or serve the `baseline`.
+        mode: `auto` has the gate choose; or `keep` the model in service, `fine-tune` it, `retrain` one from scratch, or
+            serve the `baseline`.
         rerun: Make a correction when the month is already published; otherwise such a run changes nothing.
         catch_up: So many earlier months are forecast first, oldest first; those already published stay as they are.
         min_coverage: Share of the universe that must have its month; below it nothing is published.

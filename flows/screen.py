@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tasks.reporting import EXAMPLE_QUERIES, MonthSummary, PricesSummary
+from tasks.reporting import EXAMPLE_QUERIES, BacktestSummary, MonthSummary, PricesSummary
 
 _SYMBOLS_SHOWN = 10
 _HORIZONS_SHOWN = (1, 3, 6, 12)
@@ -107,6 +107,26 @@ def show_prices(console: Console, summary: PricesSummary, database_address: str)
     console.print(f"\nEverything is in Postgres at {escape(database_address)}", highlight=False)
 
 
+def show_backtest(console: Console, summary: BacktestSummary, database_address: str) -> None:
+    """Print a backtest's scores, over all origins and by period, and where its forecasts are."""
+    console.print(
+        f"Backtest {summary.backtest_id} of {escape(summary.universe)}: {summary.symbols} symbols from "
+        f"{summary.first_origin:%Y-%m} to {summary.last_origin:%Y-%m}, refit {summary.refit}.",
+        highlight=False,
+    )
+    for period, scores in summary.scores.groupby("period", sort=False):
+        console.print(_backtest_table("all origins" if period == "all" else str(period), scores))
+    console.print(
+        "[dim]Vs persistence: 1 - CRPS / CRPS of the random walk. p: one-sided Harvey-Leybourne-Newbold, of being "
+        "better than that forecaster by luck alone. All horizons: select * from report.backtest_scorecard[/]"
+    )
+    if summary.out is not None:
+        console.print(
+            f"{summary.forecasts:,} forecasts are in {escape(str(summary.out))}", highlight=False, soft_wrap=True
+        )
+    console.print(f"Errors by month are in Postgres at {escape(database_address)}", highlight=False, soft_wrap=True)
+
+
 def show_status(
     console: Console, runs: pd.DataFrame, alerts: pd.DataFrame, overdue: pd.DataFrame, database_address: str
 ) -> None:
@@ -187,6 +207,34 @@ def _score_table(scores: pd.DataFrame) -> Table:
                 style="bold" if is_first else None,
             )
     return table
+
+
+def _backtest_table(title: str, scores: pd.DataFrame) -> Table:
+    table = Table(title=f"Scores, {title} (log return; CRPS: smaller is better)")
+    for name in ("months ahead", "forecaster"):
+        table.add_column(name)
+    numbers = "origins", "CRPS", "vs persistence", "p vs persistence", "p vs baseline", "80 % held", "95 % held"
+    for name in numbers:
+        table.add_column(name, justify="right")
+    for horizon, own in scores[scores["horizon"].isin(_HORIZONS_SHOWN)].groupby("horizon"):
+        for place, row in enumerate(_records(own)):
+            table.add_row(
+                "" if place else str(horizon),
+                row.forecaster,
+                f"{row.months}",
+                f"{row.crps:.4f}",
+                _gain(row.skill_vs_persistence),
+                _p_value(row.p_vs_persistence),
+                _p_value(row.p_vs_baseline),
+                f"{row.coverage_80:.1%}",
+                f"{row.coverage_95:.1%}",
+                style=None if place else "bold",
+            )
+    return table
+
+
+def _p_value(p: float | None) -> str:
+    return "" if p is None else f"{p:.3f}"
 
 
 def _records(frame: pd.DataFrame) -> list[Any]:

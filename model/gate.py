@@ -1,5 +1,10 @@
-"""Which forecast is served, decided on recent months that no part of it was fitted to."""
+"""Which forecast is served, decided on recent months that no part of it was fitted to.
 
+A model is first judged against its own baseline (`judge`), and then the models of a month against each other, each by
+what it would serve (`select`). The months are the same for all of them.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +33,57 @@ class Verdict:
     p_against_baseline, skill_against_persistence, p_against_persistence (all p one-sided, hybrid better)."""
 
 
+@dataclass(frozen=True)
+class Selection:
+    """Which of a month's models is chosen and why."""
+
+    chosen: str
+    """Name of the model."""
+    verdicts: dict[str, Verdict]
+    """By model: its hybrid against its own baseline."""
+    reasons: dict[str, str]
+    """By model: the comparison that it lost; for the one chosen all comparisons, empty when it was alone."""
+
+
+def select(scored: Mapping[str, pd.DataFrame], config: ForecasterConfig) -> Selection:
+    """Choose among models, preferring the one that changes least unless another is better with evidence.
+
+    Each is taken for what it would serve: its hybrid where `judge` lets it be served, else its own baseline, which
+    differs from model to model. Going from the least change to the most, a model takes the place of the one chosen so
+    far when its mean loss on the same months is lower and the one-sided p of the Harvey-Leybourne-Newbold test, with
+    the longest horizon's overlap, is at most `config.gate_level`. Losses are those of `judge`, in units of the model
+    chosen so far.
+
+    Args:
+        scored: By model, from the least change (keep) to the most (retrain): `model.metrics.score_forecasts` of the
+            same judged origins, which none of the models was fitted to.
+        config: `gate_level` and the longest of `horizons`.
+
+    Returns:
+        The selection.
+
+    Raises:
+        ValueError: if there is no model.
+    """
+    if not scored:
+        raise ValueError("`scored` must hold at least one model: received none.")
+    verdicts = {name: judge(scores, config) for name, scores in scored.items()}
+    served = {name: _losses_of(scores, verdicts[name].served) for name, scores in scored.items()}
+    chosen, *challengers = scored
+    reasons: dict[str, str] = {}
+    duels = []
+    for challenger in challengers:
+        losses = _monthly_means({"chosen": served[chosen], "challenger": served[challenger]})
+        ratio, test = _compare_together(losses, "challenger", "chosen", config)
+        is_better = _is_better(ratio, test, config)
+        winner, loser = (challenger, chosen) if is_better else (chosen, challenger)
+        evidence = _evidence(ratio, test, f"that of {chosen}", config)
+        reasons[loser] = f"{winner} is preferred to {loser}: the served CRPS of {challenger} is {evidence}."
+        duels.append(reasons[loser])
+        chosen = winner
+    return Selection(chosen, verdicts, {**reasons, chosen: " ".join(duels)})
+
+
 def judge(scored: pd.DataFrame, config: ForecasterConfig) -> Verdict:
     """Serve the hybrid only when it beat the baseline on the judged months with evidence.
 
@@ -44,18 +100,16 @@ def judge(scored: pd.DataFrame, config: ForecasterConfig) -> Verdict:
     Returns:
         The verdict; 'baseline' when there are too few months for a test.
     """
-    losses = _monthly_losses(scored)
+    losses = _monthly_means({name: _losses_of(scored, name) for name in ("hybrid", "baseline", "persistence")})
     numbers = pd.DataFrame([_numbers(int(str(h)), of_horizon) for h, of_horizon in losses.groupby("horizon")])
     if losses.empty:
         return Verdict("baseline", "The baseline is served: no judged month was there.", np.nan, 1.0, 0, numbers)
-    scale = losses["baseline"].groupby("horizon").transform("mean")
-    relative = losses[["hybrid", "baseline"]].div(scale, axis=0).groupby("origin_month").mean()
-    test = compare(loss=relative["hybrid"], reference=relative["baseline"], horizon=config.longest_horizon)
-    ratio = float(relative["hybrid"].mean() / relative["baseline"].mean())
-    is_better = ratio < 1.0 and test.p_one_sided <= config.gate_level
+    ratio, test = _compare_together(losses, "hybrid", "baseline", config)
+    served = "hybrid" if _is_better(ratio, test, config) else "baseline"
+    evidence = _evidence(ratio, test, "the baseline's", config)
     return Verdict(
-        served="hybrid" if is_better else "baseline",
-        reason=_reason(is_better, ratio, test, config.gate_level),
+        served=served,
+        reason=f"The {served} is served: the hybrid's CRPS is {evidence}.",
         relative_loss=ratio,
         p_value=test.p_one_sided,
         months=test.months,
@@ -63,14 +117,30 @@ def judge(scored: pd.DataFrame, config: ForecasterConfig) -> Verdict:
     )
 
 
-def _monthly_losses(scored: pd.DataFrame) -> pd.DataFrame:
-    """Mean CRPS by horizon and origin_month (rows) and forecaster (columns), over the rows that all three have."""
-    keys = ["horizon", "origin_month", "symbol"]
-    by_forecaster = {
-        name: scored[scored["forecaster"] == name].set_index(keys)["crps"]
-        for name in ("hybrid", "baseline", "persistence")
-    }
-    return pd.DataFrame(by_forecaster).dropna().groupby(["horizon", "origin_month"]).mean()
+def _losses_of(scored: pd.DataFrame, forecaster: str) -> pd.Series:
+    """CRPS of a forecaster by horizon, origin_month and symbol."""
+    own = scored[scored["forecaster"] == forecaster]
+    losses: pd.Series = own.set_index(["horizon", "origin_month", "symbol"])["crps"]
+    return losses
+
+
+def _monthly_means(losses: Mapping[str, pd.Series]) -> pd.DataFrame:
+    """Mean CRPS by horizon and origin_month (rows, oldest first) over the rows that all columns have."""
+    return pd.DataFrame(losses).dropna().groupby(["horizon", "origin_month"]).mean()
+
+
+def _compare_together(
+    losses: pd.DataFrame, candidate: str, reference: str, config: ForecasterConfig
+) -> tuple[float, Comparison]:
+    """All horizons as one loss a month: candidate's mean over reference's, and the test of their difference."""
+    scale = losses[reference].groupby("horizon").transform("mean")
+    relative = losses[[candidate, reference]].div(scale, axis=0).groupby("origin_month").mean()
+    test = compare(loss=relative[candidate], reference=relative[reference], horizon=config.longest_horizon)
+    return float(relative[candidate].mean() / relative[reference].mean()), test
+
+
+def _is_better(ratio: float, test: Comparison, config: ForecasterConfig) -> bool:
+    return ratio < 1.0 and test.p_one_sided <= config.gate_level
 
 
 def _numbers(horizon: int, losses: pd.DataFrame) -> dict[str, float]:
@@ -83,9 +153,9 @@ def _numbers(horizon: int, losses: pd.DataFrame) -> dict[str, float]:
     return row
 
 
-def _reason(is_better: bool, ratio: float, test: Comparison, level: float) -> str:
-    change = (
-        f"{abs(1.0 - ratio):.2%} {'below' if ratio < 1.0 else 'above'} the baseline's over {test.months} judged months"
+def _evidence(ratio: float, test: Comparison, of_reference: str, config: ForecasterConfig) -> str:
+    p, level = test.p_one_sided, config.gate_level
+    return (
+        f"{abs(1.0 - ratio):.2%} {'below' if ratio < 1.0 else 'above'} {of_reference} over {test.months} judged months "
+        f"(p = {p:.3f}, {'at most' if p <= level else 'above'} {level:g})"
     )
-    evidence = f"p = {test.p_one_sided:.3f}, {'at most' if test.p_one_sided <= level else 'above'} {level:g}"
-    return f"The {'hybrid' if is_better else 'baseline'} is served: the hybrid's CRPS is {change} ({evidence})."

@@ -18,23 +18,38 @@ def load_library() -> None:
     import tensorflow  # noqa: F401
 
 
-def build_network(input_count: int, config: ForecasterConfig) -> Any:
-    """Stock Keras layers, uninitialised randomness: set the seed before the call.
+def build_network(input_count: int, config: ForecasterConfig, *, seed: int = 0) -> Any:
+    """Stock Keras layers.
+
+    Every layer gets seeds of its own. Left to themselves, layers draw them from Python's global `random`, which any
+    other thread of the process (Prefect's are many) may draw from in between: then the same seed gives other weights.
 
     Args:
         input_count: F.
         config: units, dropout and horizons.
+        seed: of the initial weights and of dropout.
 
     Returns:
         A `keras.Model` from inputs [N, T, F] to raw corrections [N, T, 2 H]: of the log scale, then of the centre.
     """
-    from keras import Input, Model, layers
+    from keras import Input, Model, initializers, layers
+
+    seeds = iter(np.random.default_rng(seed).integers(2**31 - 1, size=8).tolist())
+
+    def recurrent(kind: Any) -> Any:
+        return kind(
+            config.units,
+            return_sequences=True,
+            kernel_initializer=initializers.GlorotUniform(next(seeds)),
+            recurrent_initializer=initializers.Orthogonal(seed=next(seeds)),
+            seed=next(seeds),
+        )
 
     inputs = Input((None, input_count))
-    state = layers.LSTM(config.units, return_sequences=True)(inputs)
-    state = layers.Dropout(config.dropout)(state)
-    state = layers.GRU(config.units, return_sequences=True)(state)
-    state = layers.Dropout(config.dropout)(state)
+    state = recurrent(layers.LSTM)(inputs)
+    state = layers.Dropout(config.dropout, seed=next(seeds))(state)
+    state = recurrent(layers.GRU)(state)
+    state = layers.Dropout(config.dropout, seed=next(seeds))(state)
     raw = layers.Dense(2 * len(config.horizons), kernel_initializer="zeros")(state)
     return Model(inputs, raw)
 

@@ -96,7 +96,7 @@ def train_network(
 
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
-    network = build_network(lesson.inputs.shape[2], config)
+    network = build_network(lesson.inputs.shape[2], config, seed=seed)
     optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay, clipnorm=1.0)
     optimizer.build(network.trainable_variables)
     if start is not None:

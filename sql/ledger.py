@@ -37,7 +37,11 @@ class AlreadyPublishedError(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelVersion:
-    """A trained model as stored; `weights` are its bytes, `verdict` the gate's when it was new."""
+    """A trained model as stored; `weights` are its bytes, `verdict` the gate's when it was new.
+
+    `model_version_id`, `run_id`, `trained_at_month`, `software` and `created_at` are the database's to say: they come
+    from the run that trained it.
+    """
 
     kind: str
     trained_through: date
@@ -54,6 +58,9 @@ class ModelVersion:
     config: Mapping[str, Any] = field(default_factory=dict)
     data_fingerprint: str = ""
     verdict_numbers: Sequence[Mapping[str, Any]] = ()
+    run_id: int | None = None
+    software: Mapping[str, str] = field(default_factory=dict)
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +68,8 @@ class Publication:
     """Everything a finished month adds, written in one transaction.
 
     Frames have the columns of their tables, without `run_id` and `model_version_id`, which the door fills in. `errors`
-    is the exception: its `run_id` is that of the run that made the forecast.
+    is one exception: its `run_id` is that of the run that made the forecast. `candidates` is the other: it names the
+    version of a candidate that was stored before, and none for one that was trained in this run.
     """
 
     served: str
@@ -185,11 +193,7 @@ class LedgerVerbs(Door):
             version_id = returned_id(cursor)
             copy_in(cursor, "forecast.baseline_coefficient", month.coefficients.assign(model_version_id=version_id))
             copy_in(cursor, "forecast.backtest_error", month.backtest_errors.assign(model_version_id=version_id))
-        # A candidate without a version of its own is the one trained in this run.
-        candidates = month.candidates.assign(
-            run_id=run_id, model_version_id=month.candidates["model_version_id"].astype("Int64").fillna(version_id)
-        )
-        copy_in(cursor, "forecast.candidate", candidates)
+        copy_in(cursor, "forecast.candidate", _name_versions(month, version_id).assign(run_id=run_id))
         copy_in(cursor, "forecast.forecast_origin", month.origins.assign(run_id=run_id, model_version_id=version_id))
         copy_in(cursor, "forecast.forecast", month.forecasts.assign(run_id=run_id))
         scored = month.errors.assign(scored_by_run_id=run_id, scored_at=pd.Timestamp(finished_at))
@@ -210,10 +214,39 @@ class LedgerVerbs(Door):
         if cursor.rowcount != 1:
             raise AlreadyPublishedError(f"run {run_id} is no longer running: another process took its month over")
 
-    def read_champion(self, key: MonthKey) -> ModelVersion | None:
-        """The newest model version of the universe that knew nothing after the month."""
-        row = self._read_one("champion", **key.parameters())
-        return None if row is None else ModelVersion(**{**row, "weights": bytes(row["weights"])})
+    def read_champion(self, key: MonthKey, *, refused: Sequence[int] = ()) -> ModelVersion | None:
+        """The newest model version of the universe that knew nothing after the month and is not `refused`."""
+        return _as_model(self._read_one("champion", **key.parameters(), refused=list(refused)))
+
+    def read_model(self, model_version_id: int) -> ModelVersion | None:
+        """A model version by its number."""
+        return _as_model(self._read_one("model_version", model_version_id=model_version_id))
+
+    def read_last_retrained(self, key: MonthKey) -> date | None:
+        """The last month up to the key's in whose published runs a model trained from scratch was compared."""
+        row = self._read_one("last_retrained", **key.parameters())
+        month: date | None = None if row is None else row["origin_month"]
+        return month
+
+    def read_run(self, run_id: int) -> dict[str, Any] | None:
+        """A run of the ledger: the columns of `ops.run`."""
+        return self._read_one("run", run_id=run_id)
+
+    def read_run_symbols(self, run_id: int) -> list[str]:
+        """The symbols a run was asked for, in the order it took them."""
+        return list(self._read("run_symbols", run_id=run_id)["symbol"])
+
+    def read_run_candidates(self, run_id: int) -> pd.DataFrame:
+        """What a run compared: the columns of `forecast.candidate`, from the least change to the most."""
+        return self._read("run_candidates", run_id=run_id)
+
+    def read_run_origins(self, run_id: int) -> pd.DataFrame:
+        """Where a run's forecasts stood: the columns of `forecast.forecast_origin`, by symbol."""
+        return self._read("run_origins", run_id=run_id)
+
+    def read_run_forecasts(self, run_id: int) -> pd.DataFrame:
+        """A run's forecasts: the columns of `forecast.forecast`, by symbol, horizon and forecaster."""
+        return self._read("run_forecasts", run_id=run_id)
 
     def read_forecasts_to_score(self, key: MonthKey) -> pd.DataFrame:
         """Published forecasts whose target month is over by the key's month and that have no error yet."""
@@ -228,6 +261,22 @@ class LedgerVerbs(Door):
     def read_drift_before(self, key: MonthKey) -> pd.DataFrame:
         """Drift checks of the universe's last published month before the key's: horizon, status."""
         return self._read("drift_before", **key.parameters())
+
+
+def _name_versions(month: Publication, version_id: int | None) -> pd.DataFrame:
+    """The candidates with the number of the version just stored, where they are it.
+
+    Of the models trained in a run only the one chosen is stored: a candidate of another kind has no version. The
+    baseline is that of the model chosen, whether new or kept.
+    """
+    kinds = ["baseline"] if month.new_model is None else ["baseline", month.new_model.kind]
+    numbers = month.candidates["model_version_id"].astype("Int64")
+    is_it = month.candidates["candidate"].isin(kinds) & numbers.isna()
+    return month.candidates.assign(model_version_id=numbers.mask(is_it, version_id))
+
+
+def _as_model(row: dict[str, Any] | None) -> ModelVersion | None:
+    return None if row is None else ModelVersion(**{**row, "weights": bytes(row["weights"])})
 
 
 def _model_parameters(model: ModelVersion, *, run_id: int, created_at: datetime) -> dict[str, Any]:

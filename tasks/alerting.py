@@ -1,12 +1,13 @@
 """What an operator is told: what happened, since when, how bad, what to do, and where to look deeper."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from sql.store import MonthKey
 from tasks.errors import PricesIncompleteError
+from tasks.registry import Refusal
 
 Alert = Mapping[str, Any]
 """kind, subject, severity, title, detail, look_deeper_sql: columns of `ops.alert`."""
@@ -35,7 +36,6 @@ def drift_alerts(key: MonthKey, drift_checks: pd.DataFrame) -> list[Alert]:
     tripped = drift_checks[drift_checks["status"] == "alarm"]
     if tripped.empty:
         return []
-    universe = key.universe.replace("'", "''")
     horizons = ", ".join(str(horizon) for horizon in tripped["horizon"])
     return [
         {
@@ -46,17 +46,57 @@ def drift_alerts(key: MonthKey, drift_checks: pd.DataFrame) -> list[Alert]:
             "detail": f"Seen in the forecasts {horizons} months ahead, as of {key.origin_month:%Y-%m}. "
             f"{' '.join(tripped['reason'])} The next run trains a new model; "
             "to serve the baseline until then, run the month again with `--mode baseline --rerun`.",
-            "look_deeper_sql": f"select * from report.drift_status where universe = '{universe}'",
+            "look_deeper_sql": f"select * from report.drift_status where universe = '{_quoted(key.universe)}'",
         }
     ]
 
 
-def cleared_alerts(key: MonthKey, drift_checks: pd.DataFrame) -> list[Alert]:
-    """Alerts that a published month clears: those of failed runs, and of drift when no check is in alarm."""
+def damaged_model_alerts(key: MonthKey, refused: Sequence[Refusal], kept_model_id: int | None) -> list[Alert]:
+    """The alert of model versions that a run could not use, or none.
+
+    Args:
+        key: The month forecast without them.
+        refused: The versions, newest first.
+        kept_model_id: The version that was used instead; None when the run trained one.
+    """
+    if not refused:
+        return []
+    names = ", ".join(str(each.model_version_id) for each in refused)
+    newest = refused[0]
+    stored = f" on {newest.stored_at:%Y-%m-%d} by run {newest.run_id}" if newest.stored_at else ""
+    used = "a model trained in that run" if kept_model_id is None else f"model {kept_model_id}, the good one before"
+    return [
+        {
+            "kind": "damaged_model",
+            "subject": _subject(key),
+            "severity": "warning",
+            "title": f"Model {names} of {key.universe} cannot be used",
+            "detail": f"{' '.join(each.reason for each in refused)} The newest was stored{stored}, and found so by "
+            f"the run of {key.origin_month:%Y-%m}, which published: its forecasts are those of {used}. Nothing is "
+            "wrong with them. Find out what changed the table (the disk, a hand, "
+            "an upgrade of the program); restore the row from a backup, or train a new model: run the month again "
+            "with `--mode retrain --rerun`. The alert clears when a run again uses the newest version.",
+            "look_deeper_sql": "select model_version_id, kind, run_id, created_at, length(weights) as weight_bytes, "
+            "weights_sha256, encode(sha256(weights), 'hex') as found_sha256 from forecast.model_version "
+            f"where source = '{_quoted(key.source)}' and universe = '{_quoted(key.universe)}' "
+            "order by model_version_id desc limit 5",
+        }
+    ]
+
+
+def cleared_alerts(key: MonthKey, drift_checks: pd.DataFrame, refused: Sequence[Refusal]) -> list[Alert]:
+    """Alerts that a published month clears: those of failed runs, of drift and of damaged models when there is none."""
     kinds = ["failed_run", "coverage"]
+    if not refused:
+        kinds.append("damaged_model")
     if not (drift_checks["status"] == "alarm").any():
         kinds.append("drift")
     return [{"kind": kind, "subject": _subject(key)} for kind in kinds]
+
+
+def _quoted(text: str) -> str:
+    """Text as it stands between the quotes of an SQL literal."""
+    return text.replace("'", "''")
 
 
 def _subject(key: MonthKey) -> str:

@@ -7,6 +7,8 @@ BellwetherError               one sentence for the user, and an exit code
 ├── NotEnoughHistoryError     too few months to train
 ├── RunInProgressError        another process is running the same month
 ├── AlreadyPublishedError     another process has published the month: what it published stands
+├── DamagedModelError         a stored model cannot be used: take the one before, or train anew
+├── ReplayDiffersError        a replay did not give what is stored
 └── DatabaseUnavailableError  Postgres did not answer: worth a retry
 
 A bad argument between our own functions is a `ValueError`. A skipped symbol is no exception but an outcome, see
@@ -65,3 +67,15 @@ class DatabaseUnavailableError(BellwetherError):
     """Postgres did not answer: worth a retry."""
 
     exit_code = 9
+
+
+class DamagedModelError(BellwetherError):
+    """A stored model cannot be used: take the one before it, or train anew."""
+
+    exit_code = 11
+
+
+class ReplayDiffersError(BellwetherError):
+    """A replay did not give what is stored."""
+
+    exit_code = 12

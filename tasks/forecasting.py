@@ -9,7 +9,7 @@ from prefect import task
 
 from model import quantile_names
 from sql.store import Publication
-from tasks.alerting import cleared_alerts, drift_alerts
+from tasks.alerting import cleared_alerts, damaged_model_alerts, drift_alerts
 from tasks.checking import Checked
 from tasks.database import database_errors, get_store
 from tasks.ledger import OpenRun
@@ -43,7 +43,7 @@ def make_forecasts(plan: MonthPlan, checked: Checked, choice: Choice) -> Forecas
     rows = rows.assign(is_served=rows["forecaster"] == choice.served)
     forecasts = Forecasts(
         rows[[*FORECAST_KEYS, *quantile_names(choice.forecaster.config.quantile_levels)]],
-        _origins(plan, checked, rows["symbol"].unique()),
+        describe_origins(plan, checked.months, rows["symbol"].unique()),
     )
     log_line(
         "forecast", f"{len(forecasts.origins)} symbols, {rows['horizon'].nunique()} horizons, served: {choice.served}"
@@ -90,8 +90,11 @@ def publish_month(
         errors=errors[ERROR_COLUMNS],
         drift_checks=drift_checks,
         outcomes=outcomes,
-        alerts=drift_alerts(plan.key, drift_checks),
-        resolved_alerts=cleared_alerts(plan.key, drift_checks),
+        alerts=[
+            *drift_alerts(plan.key, drift_checks),
+            *damaged_model_alerts(plan.key, choice.refused, choice.kept_model_id),
+        ],
+        resolved_alerts=cleared_alerts(plan.key, drift_checks, choice.refused),
     )
     with database_errors():
         get_store().publish(run.run_id, publication, finished_at=datetime.now(UTC))
@@ -99,10 +102,17 @@ def publish_month(
     return message
 
 
-def _origins(plan: MonthPlan, checked: Checked, symbols: np.ndarray) -> pd.DataFrame:
-    months = checked.months[checked.months["symbol"].isin(symbols) & checked.months["is_final"]]
-    naive_mae = months["log_return"].abs().groupby(months["symbol"]).mean()
-    last = months[months["month"] == pd.Timestamp(plan.key.origin_month)]
+def describe_origins(plan: MonthPlan, months: pd.DataFrame, symbols: np.ndarray) -> pd.DataFrame:
+    """Where the forecasts of the symbols stand: the rows of `forecast.forecast_origin`, in the order of the months.
+
+    Args:
+        plan: Says which month it is, and the symbols' currencies.
+        months: Columns of `model.months.build_months`.
+        symbols: Those that are forecast.
+    """
+    final = months[months["symbol"].isin(symbols) & months["is_final"]]
+    naive_mae = final["log_return"].abs().groupby(final["symbol"]).mean()
+    last = final[final["month"] == pd.Timestamp(plan.key.origin_month)]
     currency = {each.symbol: each.currency_code for each in plan.instruments}
     return pd.DataFrame(
         {

@@ -118,9 +118,9 @@ def plan_month(
     with database_errors():
         known = store.read_instruments([each.symbol for each in instruments])
         published = store.find_published(key)
-        has_model = mode != "keep" or store.read_champion(key) is not None
+        has_model = mode not in ("keep", "fine-tune") or store.read_champion(key) is not None
     if not has_model:
-        raise BadRequestError(f"{universe} has no model to keep yet; run it with `--mode auto` first.")
+        raise BadRequestError(f"{universe} has no model to {mode} yet; run it with `--mode auto` first.")
     _refuse_mixed_sources(known, source.kind)
     return MonthPlan(
         key=key,

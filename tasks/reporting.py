@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -57,6 +59,24 @@ class PricesSummary:
     """symbol, outcome, reason, first_session, last_session."""
     findings: pd.DataFrame = field(repr=False)
     """rule, treatment, symbols, findings, example: one row a rule and treatment."""
+
+
+@dataclass(frozen=True)
+class BacktestSummary:
+    """A backtest as its reader sees it."""
+
+    backtest_id: int
+    universe: str
+    first_origin: date
+    last_origin: date
+    refit: str
+    symbols: int
+    forecasts: int
+    """Rows, over all symbols, origins, horizons and forecasters."""
+    out: Path | None
+    """File of the forecasts, if one was asked for."""
+    scores: pd.DataFrame = field(repr=False)
+    """One row a period, horizon and forecaster, see `model.backtest.summarise_errors`."""
 
 
 def summarise_prices(

@@ -13,8 +13,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tasks.errors import BadRequestError
 
-Mode = Literal["auto", "keep", "retrain", "baseline"]
-"""How the model of a month is chosen."""
+Mode = Literal["auto", "keep", "fine-tune", "retrain", "baseline"]
+"""How the model of a month is chosen: by the gate, or by hand."""
 
 
 def default_home() -> Path:

@@ -1,10 +1,8 @@
-"""Train and compare: the candidates of the month, and which of them is served."""
+"""Train: the models that may serve the month, kept, fine-tuned or trained from scratch."""
 
-import hashlib
-import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -13,37 +11,24 @@ import numpy as np
 import pandas as pd
 from prefect import task
 
-from model.backtest import score_origins
 from model.config import ForecasterConfig
 from model.features import Panel, make_panel
-from model.forecaster import Forecaster, train
-from model.gate import Verdict, judge
+from model.forecaster import Forecaster, fine_tune, train
 from model.network import load_library
 from model.split import Split, split_origins
 from model.training import Epoch
-from model.weights import from_bytes, to_bytes
 from sql.store import ModelVersion
 from tasks.checking import Checked
 from tasks.database import database_errors, get_store
-from tasks.errors import NotEnoughHistoryError
+from tasks.errors import BadRequestError, DamagedModelError, NotEnoughHistoryError
 from tasks.planning import MonthPlan
 from tasks.progress import log_line, show_progress
+from tasks.registry import Refusal, StoredModel, find_champion, fingerprint
 from tasks.steps import STEP
 
 CONFIG = ForecasterConfig()
-RETRAIN_AFTER_MONTHS = 12  # a model in service is trained anew after a year, or at once when drift is in alarm
-CANDIDATE_COLUMNS = [
-    "candidate",
-    "model_version_id",
-    "months_judged",
-    "crps",
-    "baseline_crps",
-    "persistence_crps",
-    "p_value",
-    "is_served",
-    "reason",
-]
-BACKTEST_KEYS = ["origin_month", "horizon", "forecaster"]
+FINE_TUNE_AFTER_MONTHS = 1  # it takes seconds, so whenever there are months that the model in service has not seen
+RETRAIN_AFTER_MONTHS = 12  # minutes; a year after the last one was compared, or at once when drift is in alarm
 
 
 @dataclass(frozen=True)
@@ -51,22 +36,31 @@ class Candidate:
     """A model that may serve, and the months it may be judged on."""
 
     name: str
-    """keep or retrain."""
+    """keep, fine_tune or retrain."""
     forecaster: Forecaster = field(repr=False)
+    panel: Panel = field(repr=False)
+    """The month's, with the features of the forecaster's own config."""
     judged_from: date
+    """First origin that came after everything it was trained, stopped or calibrated on."""
     trained_through: date
+    """Last target month that it saw: no later than `judged_from`, whose forecasts begin after it."""
     model_version_id: int | None = None
     """None when it was trained in this run."""
-    age_months: int = 0
+    parent_id: int | None = None
+    """Version that it was fine-tuned from in this run."""
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """The month's panel and the models that may serve."""
+    """The models that may serve the month."""
 
-    panel: Panel = field(repr=False)
     models: tuple[Candidate, ...]
+    """From the least change to the most: keep, fine_tune, retrain, as far as they are there."""
+    config: ForecasterConfig
+    """Choices of today."""
     data_fingerprint: str
+    refused: tuple[Refusal, ...] = ()
+    """Versions that would have been kept, and are damaged; newest first."""
 
 
 @dataclass(frozen=True)
@@ -81,9 +75,11 @@ class Choice:
     new_model: ModelVersion | None = field(repr=False)
     kept_model_id: int | None
     candidates: pd.DataFrame = field(repr=False)
-    """CANDIDATE_COLUMNS."""
+    """`tasks.comparing.CANDIDATE_COLUMNS`."""
     backtest_errors: pd.DataFrame = field(repr=False)
-    """Of the judged months: BACKTEST_KEYS, symbols, crps, absolute_error, covered_80, covered_95."""
+    """Of the judged months: origin_month, horizon, forecaster, symbols, crps, absolute_error, covered_80 and _95."""
+    refused: tuple[Refusal, ...] = ()
+    """Versions that would have been kept, and are damaged."""
 
     def usual_relative_loss(self, horizon: int) -> tuple[float, float]:
         """Mean and standard deviation of log(CRPS served / CRPS baseline) over the judged months of a horizon."""
@@ -96,63 +92,82 @@ class Choice:
 
 @task(name="train", **STEP)
 def train_candidates(plan: MonthPlan, config: ForecasterConfig, checked: Checked) -> Candidates:
-    """The model in service and, when its time has come or none is there, one trained from scratch.
+    """The models that may serve: the one in service, the same fine-tuned on the new months, one trained from scratch.
+
+    `auto` has the first two whenever they can be, and the third when it is due; a mode that forces one has that one
+    alone. Without a model in service one is trained from scratch.
 
     Raises:
         NotEnoughHistoryError: if there are too few months to train and to judge.
+        BadRequestError: if there is no model to keep or to fine-tune.
+        DamagedModelError: if there are such models, and all of them are damaged.
     """
-    with _silence():
+    with silence():
         load_library()
+    panel = panel_of(checked.months, config)
+    champion, refused = (None, ()) if plan.mode == "retrain" else find_champion(plan.key)
+    if champion is None:
+        _require_model(plan, refused)
+        models = [_retrained(panel, config)]
+    else:
+        own_panel = (
+            panel if champion.forecaster.config == config else panel_of(checked.months, champion.forecaster.config)
+        )
+        models = []
+        if plan.mode != "fine-tune":
+            models.append(_kept(champion, own_panel))
+        if _is_fine_tuned(plan, champion):
+            models.append(_fine_tuned(champion, own_panel))
+        if _is_retrained(plan):
+            models.append(_retrained(panel, config))
+        if len(models) == 1 and models[0].name == "keep":
+            log_line("train", f"model {champion.model_version_id} is kept: nothing calls for a new one")
+    return Candidates(tuple(models), config, fingerprint(checked.months), refused)
+
+
+def panel_of(months: pd.DataFrame, config: ForecasterConfig) -> Panel:
+    """The months side by side.
+
+    Raises:
+        NotEnoughHistoryError: if there are too few to train and to judge.
+    """
     try:
-        panel = make_panel(checked.months, config)
-        split = split_origins(len(panel.months), config)
+        panel = make_panel(months, config)
+        split_origins(len(panel.months), config)
     except ValueError as error:
         raise NotEnoughHistoryError(str(error)) from error
-    fingerprint = _fingerprint(checked.months)
-    champion = _champion(plan)
-    models = [] if champion is None else [champion]
-    if champion is None or _is_due(plan, champion):
-        newest = _train(panel, split, config)
-        trained_through = panel.months[split.validation.stop - 1 + config.longest_horizon]
-        judged_from = panel.months[split.judged.start]
-        models.append(Candidate("retrain", newest, judged_from.date(), trained_through.date()))
-    else:
-        log_line("train", f"model {champion.model_version_id} is kept: nothing calls for a new one")
-    return Candidates(panel, tuple(models), fingerprint)
+    return panel
 
 
-@task(name="compare", **STEP)
-def compare_candidates(plan: MonthPlan, candidates: Candidates) -> Choice:
-    """Judge the candidates on the same recent months, none of which any of them was trained on, and choose."""
-    panel = candidates.panel
-    positions = _judged_positions(candidates)
-    scores = [score_origins(each.forecaster, panel, positions) for each in candidates.models]
-    verdicts = [judge(scored, each.forecaster.config) for scored, each in zip(scores, candidates.models, strict=True)]
-    means = [scored[scored["forecaster"] == "hybrid"].groupby("horizon")["crps"].mean() for scored in scores]
-    # Every horizon counts as much as another, as in the gate; the newer model must be better to replace the other.
-    best = int(np.argmin([float((mean / means[0]).mean()) for mean in means]))
-    chosen, verdict = candidates.models[best], verdicts[best]
-    served = "baseline" if plan.mode == "baseline" else verdict.served
-    reason = "The baseline is served because the run was told to." if plan.mode == "baseline" else verdict.reason
-    backtest_errors = _by_month(scores[best])
-    new_model = None
-    if chosen.model_version_id is None:
-        new_model = _version(chosen, verdict, panel, positions, candidates.data_fingerprint)
-    log_line("compare", reason)
-    return Choice(
-        panel=panel,
-        forecaster=chosen.forecaster,
-        served=served,
-        reason=reason,
-        new_model=new_model,
-        kept_model_id=chosen.model_version_id,
-        candidates=_candidate_rows(candidates.models, verdicts, scores, best, served, reason),
-        backtest_errors=backtest_errors,
+def train_anew(panel: Panel, config: ForecasterConfig) -> Forecaster:
+    """A forecaster trained from scratch, with its progress shown.
+
+    Raises:
+        NotEnoughHistoryError: if a part of the months has no target.
+    """
+    split = split_origins(len(panel.months), config)
+    forecaster = _fit(lambda on_epoch: train(panel, split, config, on_epoch=on_epoch), config, config.epochs)
+    log_line("train", f"LSTM-GRU on {_extent(panel, split)}, {_epochs(forecaster)}")
+    return forecaster
+
+
+def tune_further(parent: Forecaster, panel: Panel) -> Forecaster:
+    """A forecaster fine-tuned on the panel's newest training months, with its progress shown.
+
+    Raises:
+        NotEnoughHistoryError: if a part of the months has no target.
+    """
+    config = parent.config
+    split = split_origins(len(panel.months), config)
+    forecaster = _fit(
+        lambda on_epoch: fine_tune(parent, panel, split, on_epoch=on_epoch), config, config.fine_tune_epochs
     )
+    log_line("train", f"fine-tuned on {_extent(panel, split)}, {_epochs(forecaster)}")
+    return forecaster
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """Keep what TensorFlow's native code prints while it is loaded, before any setting of it counts, off the screen."""
     sys.stderr.flush()
     kept = os.dup(2)
@@ -165,123 +180,79 @@ def _silence() -> Iterator[None]:
         os.close(kept)
 
 
-def _train(panel: Panel, split: Split, config: ForecasterConfig) -> Forecaster:
-    total = len(config.seeds) * config.epochs
+def _require_model(plan: MonthPlan, refused: tuple[Refusal, ...]) -> None:
+    """Stop a run that was told to use the model in service when there is none."""
+    if plan.mode not in ("keep", "fine-tune"):
+        return
+    if refused:
+        raise DamagedModelError(
+            f"{plan.key.universe} has no model left to {plan.mode}: {refused[0].reason} "
+            f"{f'So are {len(refused) - 1} before it. ' if len(refused) > 1 else ''}"
+            "Run it with `--mode retrain` to train a new one."
+        )
+    raise BadRequestError(f"{plan.key.universe} has no model to {plan.mode} yet; run it with `--mode auto` first.")
+
+
+def _is_fine_tuned(plan: MonthPlan, champion: StoredModel) -> bool:
+    is_older = champion.age_months(plan.key.origin_month) >= FINE_TUNE_AFTER_MONTHS
+    return plan.mode == "fine-tune" or (plan.mode == "auto" and is_older)
+
+
+def _is_retrained(plan: MonthPlan) -> bool:
+    """Whether a model is trained from scratch beside the one in service."""
+    if plan.mode != "auto":
+        return False
+    with database_errors():
+        last = get_store().read_last_retrained(plan.key)
+        drift = get_store().read_drift_before(plan.key)
+    # Counted from the last comparison, not from the model in service: fine-tuning makes that one new every month, and
+    # one that has just proved itself against a new model need not do so again next month.
+    is_due = last is None or pd.Period(plan.key.origin_month, "M") >= pd.Period(last, "M") + RETRAIN_AFTER_MONTHS
+    return is_due or bool((drift["status"] == "alarm").any())
+
+
+def _kept(champion: StoredModel, panel: Panel) -> Candidate:
+    version = champion.version
+    return Candidate(
+        "keep", champion.forecaster, panel, version.judged_from, version.trained_through, champion.model_version_id
+    )
+
+
+def _fine_tuned(champion: StoredModel, panel: Panel) -> Candidate:
+    forecaster = tune_further(champion.forecaster, panel)
+    return Candidate("fine_tune", forecaster, panel, *_bounds(panel, forecaster), parent_id=champion.model_version_id)
+
+
+def _retrained(panel: Panel, config: ForecasterConfig) -> Candidate:
+    forecaster = train_anew(panel, config)
+    return Candidate("retrain", forecaster, panel, *_bounds(panel, forecaster))
+
+
+def _bounds(panel: Panel, forecaster: Forecaster) -> tuple[date, date]:
+    """First month that a forecaster just trained may be judged on, and the last whose returns it saw."""
+    split = split_origins(len(panel.months), forecaster.config)
+    last_seen = split.validation.stop - 1 + forecaster.config.longest_horizon
+    return panel.months[split.judged.start].date(), panel.months[last_seen].date()
+
+
+def _fit(
+    fit: Callable[[Callable[[Epoch], None]], Forecaster], config: ForecasterConfig, most_epochs: int
+) -> Forecaster:
+    total = len(config.seeds) * most_epochs
 
     def on_epoch(epoch: Epoch) -> None:
-        show_progress("train", config.seeds.index(epoch.seed) * config.epochs + epoch.number, total)
+        show_progress("train", config.seeds.index(epoch.seed) * most_epochs + epoch.number, total)
 
     try:
-        forecaster = train(panel, split, config, on_epoch=on_epoch)
+        return fit(on_epoch)
     except ValueError as error:
         raise NotEnoughHistoryError(str(error)) from error
-    log_line(
-        "train",
-        f"LSTM-GRU on {len(panel.symbols)} symbols × {len(split.train)} months, {len(config.seeds)} seeds, "
-        f"stopped after {'/'.join(str(each) for each in forecaster.trained['epochs'])} epochs",
-    )
-    return forecaster
 
 
-def _champion(plan: MonthPlan) -> Candidate | None:
-    """The model in service; none when there is none, or when the run is to train from scratch."""
-    if plan.mode == "retrain":
-        return None
-    with database_errors():
-        version = get_store().read_champion(plan.key)
-    if version is None or version.trained_at_month is None:
-        return None
-    if hashlib.sha256(version.weights).hexdigest() != version.weights_sha256:
-        log_line("train", f"model {version.model_version_id} is damaged and is not used")
-        return None
-    age = pd.Period(plan.key.origin_month, "M") - pd.Period(version.trained_at_month, "M")
-    return Candidate(
-        "keep",
-        from_bytes(version.weights),
-        version.judged_from,
-        version.trained_through,
-        version.model_version_id,
-        age.n,
-    )
+def _extent(panel: Panel, split: Split) -> str:
+    return f"{len(panel.symbols)} symbols × {len(split.train)} months"
 
 
-def _is_due(plan: MonthPlan, champion: Candidate) -> bool:
-    """Whether a new model is trained beside the one in service."""
-    if plan.mode in ("keep", "baseline"):
-        return False
-    if champion.age_months >= RETRAIN_AFTER_MONTHS:
-        return True
-    with database_errors():
-        return bool((get_store().read_drift_before(plan.key)["status"] == "alarm").any())
-
-
-def _judged_positions(candidates: Candidates) -> Sequence[int]:
-    panel = candidates.panel
-    latest = split_origins(len(panel.months), candidates.models[-1].forecaster.config).judged
-    unseen = [int(panel.months.searchsorted(pd.Timestamp(each.judged_from))) for each in candidates.models]
-    return range(max(latest.start, *unseen), latest.stop)
-
-
-def _by_month(scored: pd.DataFrame) -> pd.DataFrame:
-    groups = scored.assign(absolute_error=scored["error"].abs()).groupby(BACKTEST_KEYS)
-    return groups.agg(
-        symbols=("symbol", "size"),
-        crps=("crps", "mean"),
-        absolute_error=("absolute_error", "mean"),
-        covered_80=("is_covered_80", "mean"),
-        covered_95=("is_covered_95", "mean"),
-    ).reset_index()
-
-
-def _candidate_rows(
-    models: Sequence[Candidate],
-    verdicts: Sequence[Verdict],
-    scores: Sequence[pd.DataFrame],
-    best: int,
-    served: str,
-    reason: str,
-) -> pd.DataFrame:
-    """One row a model, and one for the baseline of the chosen one."""
-    rows: list[tuple[object, ...]] = []
-    for place, (model, verdict, scored) in enumerate(zip(models, verdicts, scores, strict=True)):
-        crps = scored.groupby("forecaster")["crps"].mean()
-        is_served = place == best and served == "hybrid"
-        why = reason if place == best else "Its CRPS is above that of the candidate chosen."
-        judged = (model.model_version_id, verdict.months)
-        losses = (crps["hybrid"], crps["baseline"], crps["persistence"])
-        rows.append((model.name, *judged, *losses, verdict.p_value, is_served, why))
-        if place == best:
-            losses = (crps["baseline"], crps["baseline"], crps["persistence"])
-            rows.append(("baseline", *judged, *losses, None, served == "baseline", reason))
-    return pd.DataFrame(rows, columns=CANDIDATE_COLUMNS)
-
-
-def _version(
-    candidate: Candidate, verdict: Verdict, panel: Panel, positions: Sequence[int], fingerprint: str
-) -> ModelVersion:
-    weights = to_bytes(candidate.forecaster)
-    config = candidate.forecaster.config
-    return ModelVersion(
-        kind=candidate.name,
-        trained_through=candidate.trained_through,
-        judged_from=candidate.judged_from,
-        judged_through=panel.months[positions[-1]].date(),
-        verdict=verdict.served,
-        verdict_reason=verdict.reason,
-        verdict_numbers=json.loads(verdict.numbers.to_json(orient="records")),
-        weights=weights,
-        weights_sha256=hashlib.sha256(weights).hexdigest(),
-        seed=config.seeds[0],
-        config=config.to_dict(),
-        data_fingerprint=fingerprint,
-    )
-
-
-def _fingerprint(months: pd.DataFrame) -> str:
-    """SHA-256 of the months' values, in their order."""
-    digest = hashlib.sha256()
-    for name in ("symbol", "month", "close", "log_return", "realised_variance"):
-        column = months[name]
-        digest.update(("\n".join(column) if name == "symbol" else "").encode())
-        digest.update(b"" if name == "symbol" else np.ascontiguousarray(column.to_numpy()).tobytes())
-    return digest.hexdigest()
+def _epochs(forecaster: Forecaster) -> str:
+    epochs = "/".join(str(each) for each in forecaster.trained["epochs"])
+    return f"{len(forecaster.config.seeds)} seeds, stopped after {epochs} epochs"

@@ -57,3 +57,46 @@ comment on column report.scorecard.always_up_rate is 'Share of months that went 
 comment on column report.scorecard.retrospective_share is 'Share of forecasts made over a month after their as_of, by a catch-up run.';
 comment on column report.scorecard.skill_vs_persistence is '1 - CRPS / CRPS of the random walk; 0.07 is seven per cent better.';
 comment on column report.scorecard.skill_vs_baseline is '1 - CRPS / CRPS of the baseline.';
+
+-- The same of backtests. A view of its own, so that whoever reads `scorecard` reads what was said in time.
+create view report.backtest_scorecard as
+with newest as (
+    select distinct on (source, universe, refit) backtest_id, source, universe, refit
+    from forecast.backtest
+    order by source, universe, refit, backtest_id desc
+),
+scored as (
+    select
+        n.source, n.universe, n.refit, e.*, (e.origin_month + e.horizon * interval '1 month')::date as target_month,
+        max((e.origin_month + e.horizon * interval '1 month')::date) over (partition by n.backtest_id) as newest_month
+    from newest n
+    join forecast.backtest_error e using (backtest_id)
+)
+select
+    source, universe, forecaster, horizon, window_months,
+    sum(symbols)                                            as forecasts,
+    count(*)                                                as months,
+    avg(absolute_error)                                     as mae,
+    avg(squared_error)                                      as mse,
+    sqrt(avg(squared_error))                                as rmse,
+    avg(scaled_absolute_error)                              as mase,
+    avg(crps)                                               as crps,
+    avg(covered_80)                                         as coverage_80,
+    avg(covered_95)                                         as coverage_95,
+    avg(direction_right)                                    as hit_rate,
+    avg(went_up)                                            as always_up_rate,
+    1 - avg(crps) / nullif(avg(persistence_crps), 0)        as skill_vs_persistence,
+    1 - avg(crps) / nullif(avg(baseline_crps), 0)           as skill_vs_baseline,
+    refit, backtest_id
+from scored
+join (values (3), (12), (60), (null::integer)) as w (window_months)
+    on window_months is null or target_month > newest_month - window_months * interval '1 month'
+group by source, universe, refit, backtest_id, forecaster, horizon, window_months;
+comment on view report.backtest_scorecard is
+    'One row per source, universe, refit, forecaster, horizon and trailing window of target months, of the newest backtest of each: the columns of report.scorecard, but months count equally, however many symbols they have.';
+comment on column report.backtest_scorecard.forecaster is 'hybrid, baseline, persistence (random walk), drift (random walk with the mean return), garch or ets.';
+comment on column report.backtest_scorecard.refit is 'When hybrid and baseline are trained anew: monthly, yearly or never.';
+comment on column report.backtest_scorecard.backtest_id is 'Backtest, see forecast.backtest.';
+comment on column report.backtest_scorecard.months is 'Origin months scored: the number that says how much evidence there is.';
+comment on column report.backtest_scorecard.skill_vs_persistence is '1 - CRPS / CRPS of the random walk on the same symbols; null without it.';
+comment on column report.backtest_scorecard.skill_vs_baseline is '1 - CRPS / CRPS of the baseline on the same symbols; null without it.';

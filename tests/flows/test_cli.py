@@ -84,8 +84,9 @@ def _young(directory: Path, bars: pd.DataFrame) -> list[str]:
         (_wrong_columns, 4, "must have the columns date, open"),
         (["nasdaq"], 4, "Unknown price source 'nasdaq'; choose 'sample', 'file:PATH' or 'yahoo'"),
         (["yahoo"], 4, "cannot list its symbols: name them with --symbols"),
-        (["sample", "--mode", "best"], 4, "`--mode` must be one of auto, keep, retrain, baseline; received 'best'"),
+        (["sample", "--mode", "best"], 4, "must be one of auto, keep, fine-tune, retrain, baseline; received 'best'"),
         (["sample", "--mode", "keep"], 4, "has no model to keep yet"),
+        (["sample", "--mode", "fine-tune"], 4, "has no model to fine-tune yet"),
     ],
 )
 def test_run_answers_a_request_that_cannot_be_with_one_line_and_changes_nothing(

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psycopg2
 import pytest
 from rows import query
 
 import flows.monthly
 from flows.backfill import backfill_prices
 from flows.monthly import monthly_forecast
-from tasks.errors import NotEnoughHistoryError, PricesIncompleteError
+from tasks.errors import BadRequestError, DamagedModelError, NotEnoughHistoryError, PricesIncompleteError
 
 TABLES = [
     "market.instrument",
@@ -210,21 +211,127 @@ def test_monthly_forecast_asks_for_more_months_before_it_writes_anything(machine
     assert snapshot(database_url) == before
 
 
-def test_monthly_forecast_keeps_its_model_and_retrains_after_a_year(machine: None, database_url: str) -> None:
+def test_monthly_forecast_fine_tunes_every_month_and_retrains_after_a_year(machine: None, database_url: str) -> None:
     monthly_forecast(as_of=date(2017, 11, 30), source="sample")
     monthly_forecast(as_of=date(2018, 10, 31), source="sample")
     monthly_forecast(as_of=date(2018, 11, 30), source="sample")
+    monthly_forecast(as_of=date(2018, 12, 31), source="sample")
     assert query(database_url, "select run_id, candidate from forecast.candidate order by 1, 2") == [
         (1, "baseline"),
         (1, "retrain"),
         (2, "baseline"),
+        (2, "fine_tune"),
         (2, "keep"),
         (3, "baseline"),
+        (3, "fine_tune"),
         (3, "keep"),
         (3, "retrain"),
+        # The year is counted from the last comparison, whatever came of it.
+        (4, "baseline"),
+        (4, "fine_tune"),
+        (4, "keep"),
     ]
     judged = query(database_url, "select trained_through, judged_from from forecast.model_version order by 1")
     assert all(trained <= first for trained, first in judged)
+    # All candidates of a run are judged on the same months, and one is served.
+    assert (
+        query(
+            database_url,
+            "select count(distinct months_judged), count(distinct persistence_crps), count(*) filter (where is_served) "
+            "from forecast.candidate group by run_id",
+        )
+        == [(1, 1, 1)] * 4
+    )
+    # A version is stored only when it is chosen, and only a candidate that is stored names one.
+    chosen = query(database_url, "select run_id, model_version_id, kind from forecast.model_version order by 1")
+    named = query(
+        database_url,
+        "select c.run_id, m.model_version_id, m.kind from forecast.candidate c "
+        "join forecast.model_version m using (model_version_id) where c.candidate in ('fine_tune', 'retrain') "
+        "order by 1",
+    )
+    assert named == chosen
+    assert query(
+        database_url,
+        "select count(*) from forecast.candidate c join forecast.forecast_origin o using (run_id) "
+        "where c.candidate = 'baseline' and c.model_version_id is distinct from o.model_version_id",
+    ) == [(0,)]
+    assert query(
+        database_url, "select count(*) from forecast.candidate where candidate = 'keep' and model_version_id is null"
+    ) == [(0,)]
+
+
+def test_monthly_forecast_told_to_fine_tune_stores_the_parent(machine: None, database_url: str) -> None:
+    monthly_forecast(as_of=date(2018, 10, 31), source="sample")
+    monthly_forecast(as_of=date(2018, 12, 31), source="sample", mode="fine-tune")
+    assert query(
+        database_url, "select model_version_id, kind, parent_id, run_id from forecast.model_version order by 1"
+    ) == [(1, "retrain", None, 1), (2, "fine_tune", 1, 2)]
+    assert query(database_url, "select candidate, model_version_id from forecast.candidate where run_id = 2") == [
+        ("fine_tune", 2),
+        ("baseline", 2),
+    ]
+    # Held back are an eighth of the months and the twelve ahead: 29 + 12 of 238, and 30 + 12 of 240.
+    assert query(database_url, "select judged_from from forecast.model_version order by model_version_id") == [
+        (date(2015, 6, 1),),
+        (date(2015, 7, 1),),
+    ]
+    assert query(
+        database_url, "select mode, message like '%because the run was told to%' from ops.run order by run_id"
+    )[1] == ("fine-tune", True)
+
+
+def damage(url: str, model_version_id: int) -> None:
+    query(url, f"update forecast.model_version set weights = '\\x00' where model_version_id = {model_version_id}")
+
+
+def test_monthly_forecast_refuses_a_damaged_model_and_takes_the_one_before(machine: None, database_url: str) -> None:
+    monthly_forecast(as_of=date(2018, 9, 30), source="sample")
+    monthly_forecast(as_of=date(2018, 10, 31), source="sample", mode="retrain")
+    ((weights,),) = query(database_url, "select weights from forecast.model_version where model_version_id = 2")
+    damage(database_url, 2)
+    monthly_forecast(as_of=date(2018, 11, 30), source="sample", mode="keep")
+    assert query(database_url, "select distinct model_version_id from forecast.forecast_origin where run_id = 3") == [
+        (1,)
+    ]
+    ((kind, subject, detail, statement),) = query(
+        database_url, "select kind, subject, detail, look_deeper_sql from report.open_alert"
+    )
+    assert (kind, subject) == ("damaged_model", "sample/sample")
+    # SHA-256 of one zero byte.
+    assert "Model 2 is damaged: the sha256 of its weights is 6e340b9cffb3…" in detail
+    assert "by run 2" in detail
+    assert "model 1, the good one before" in detail
+    assert query(database_url, statement)[0][0] == 2
+    assert query(database_url, "select message like '%Model 2 is damaged%' from ops.run where run_id = 3") == [(True,)]
+
+    with psycopg2.connect(database_url) as connection, connection.cursor() as cursor:
+        cursor.execute("update forecast.model_version set weights = %s where model_version_id = 2", [weights])
+    connection.close()
+    monthly_forecast(as_of=date(2018, 12, 31), source="sample", mode="keep")
+    assert query(database_url, "select count(*) from report.open_alert") == [(0,)]
+
+
+def test_monthly_forecast_without_a_good_model_trains_one_or_says_why_it_cannot_keep_it(
+    machine: None, database_url: str
+) -> None:
+    monthly_forecast(as_of=date(2018, 10, 31), source="sample")
+    damage(database_url, 1)
+    with pytest.raises(DamagedModelError, match=r"no model left to keep: Model 1 is damaged.*--mode retrain"):
+        monthly_forecast(as_of=date(2018, 11, 30), source="sample", mode="keep")
+    monthly_forecast(as_of=date(2018, 11, 30), source="sample")
+    assert query(database_url, "select model_version_id, kind from forecast.model_version order by 1") == [
+        (1, "retrain"),
+        (2, "retrain"),
+    ]
+    assert query(database_url, "select kind from report.open_alert") == [("damaged_model",)]
+    monthly_forecast(as_of=date(2018, 12, 31), source="sample")
+    assert query(database_url, "select count(*) from report.open_alert") == [(0,)]
+
+
+def test_monthly_forecast_has_no_model_to_fine_tune_at_first(machine: None, database_url: str) -> None:
+    with pytest.raises(BadRequestError, match="has no model to fine-tune yet; run it with `--mode auto` first"):
+        monthly_forecast(as_of=date(2018, 12, 31), source="sample", mode="fine-tune")
 
 
 def test_monthly_forecast_told_to_serve_the_baseline_serves_it(machine: None, database_url: str) -> None:

@@ -1,0 +1,5 @@
+-- Where a run's forecasts stood, and the model that made them.
+select symbol, origin_month, origin_session, origin_close, currency_code, naive_mae, model_version_id
+from forecast.forecast_origin
+where run_id = %(run_id)s
+order by symbol
