@@ -15,7 +15,10 @@ from model.config import ForecasterConfig
 def load_library() -> None:
     """Import TensorFlow and Keras, which takes seconds, so that a caller can choose when."""
     import keras  # noqa: F401
-    import tensorflow  # noqa: F401
+    import tensorflow
+
+    # Each training is a program of its own; that compiling several costs time need not be said every month.
+    tensorflow.get_logger().setLevel("ERROR")
 
 
 def build_network(input_count: int, config: ForecasterConfig, *, seed: int = 0) -> Any:
