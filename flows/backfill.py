@@ -51,5 +51,5 @@ def backfill_prices(
     )
     fetched = fetch_bars(plan, chunk_symbols)
     require_any(fetched)
-    findings = screen_bars.map(split_fetched(fetched, chunk_symbols)).result()
-    return summarise_prices(store, plan, fetched, findings)
+    screen_bars.map(split_fetched(fetched, chunk_symbols)).result()
+    return summarise_prices(store, plan, fetched)

@@ -74,17 +74,13 @@ def check_bars(plan: MonthPlan, fetched: pd.DataFrame) -> Checked:
 
 
 @task(name="screen", **STEP)
-def screen_bars(fetched: pd.DataFrame) -> pd.DataFrame:
-    """Screen the symbols' bars outside of a month's run.
-
-    Returns:
-        The findings, SCREENED_COLUMNS.
-    """
+def screen_bars(fetched: pd.DataFrame) -> int:
+    """Screen the symbols' bars outside of a month's run, and store what is found; returns how many findings."""
     symbols, now = list(fetched["symbol"]), datetime.now(UTC)
     bars = _read_bars(symbols, as_of=now.date(), known_at=now)
     with database_errors():
         get_store().merge_findings(bars.findings, symbols=symbols, rules=list(RULES))
-    return bars.findings
+    return len(bars.findings)
 
 
 def join_checked(parts: Sequence[Checked]) -> Checked:

@@ -1,6 +1,5 @@
 """What a person reads at the end of a run: forecasts in prices, scores beside their peers, where to look further."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -79,19 +78,13 @@ class BacktestSummary:
     """One row a period, horizon and forecaster, see `model.backtest.summarise_errors`."""
 
 
-def summarise_prices(
-    store: Store, plan: PricesPlan, fetched: pd.DataFrame, findings: Sequence[pd.DataFrame]
-) -> PricesSummary:
-    """What a download brought, with the span that is now stored of every symbol."""
+def summarise_prices(store: Store, plan: PricesPlan, fetched: pd.DataFrame) -> PricesSummary:
+    """What a download brought, with the span that is now stored of every symbol and all that was found in its bars."""
     with database_errors():
         known = store.read_instruments(plan.symbols)
+        found = store.read_report("finding_counts", symbols=plan.symbols)
     spans = known[["symbol", "first_session", "last_session"]]
-    found = pd.concat(findings, ignore_index=True)
-    found = found.assign(example=found["symbol"].str.cat(found["session"].dt.strftime("%Y-%m-%d"), " ", na_rep="?"))
-    counts = found.groupby(["rule", "treatment"], as_index=False).agg(
-        symbols=("symbol", "nunique"), findings=("symbol", "size"), example=("example", "first")
-    )
-    return PricesSummary(plan.universe, fetched.merge(spans, on="symbol", how="left"), counts)
+    return PricesSummary(plan.universe, fetched.merge(spans, on="symbol", how="left"), found)
 
 
 def summarise_published(store: Store, plan: MonthPlan) -> MonthSummary:

@@ -34,6 +34,8 @@ def test_backfill_prices_stores_checks_and_says_so(
     ((symbol, session, treatment),) = query(
         database_url, "select symbol, session, treatment from report.finding where rule = 'impossible_bar'"
     )
+    shown = summary.findings.set_index(["rule", "treatment"]).loc[("impossible_bar", "excluded")]
+    assert (shown["findings"], shown["example"]) == (1, f"{symbol} {session}")
     assert (symbol, pd.Timestamp(session), treatment) == (*faulty.loc[100, ["ticker", "date"]], "excluded")
 
 
