@@ -14,8 +14,7 @@ from sql.queries import statement
 
 # A re-download differs when it differs by more than this, relative to the stored value. Two downloads of one range
 # differ by about 1e-5 (float32 at the source); volumes are restated a little for weeks.
-PRICE_TOLERANCE = 1e-4
-VOLUME_TOLERANCE = 5e-3
+TOLERANCES = {"price_tolerance": 1e-4, "volume_tolerance": 5e-3}
 ACTION_TOLERANCE = 5e-5  # of the last close before the ex-date
 
 # A download that moves so many of a symbol's stored closes by more than this is no correction of bars: its prices are
@@ -96,19 +95,14 @@ class MarketVerbs(Door):
             _stage_bars(cursor, bars)
             cursor.execute(statement("stage_actions"))
             copy_in(cursor, "incoming_action", actions[list(_ACTION_TYPES)])
-            cursor.execute(
-                statement("find_changed_bars"),
-                {"price_tolerance": PRICE_TOLERANCE, "volume_tolerance": VOLUME_TOLERANCE},
-            )
+            cursor.execute(statement("find_changed_bars"), TOLERANCES)
             restated = [] if accept_restated else _first_column(cursor, "find_restated_symbols", **RESTATED)
             if restated:
                 cursor.execute(statement("drop_incoming"), {"symbols": restated})
             counted = len(bars) if not restated else int((~bars["symbol"].isin(restated)).sum())
             cursor.execute(statement("find_incoming_spans"))
             if late := _first_column(cursor, "find_late_symbols", symbols=list(names), known_at=known_at):
-                parameters = {"symbols": late, "known_at": known_at}
-                tolerances = {"price_tolerance": PRICE_TOLERANCE, "volume_tolerance": VOLUME_TOLERANCE}
-                cursor.execute(statement("merge_late_bars"), {**parameters, **tolerances})
+                cursor.execute(statement("merge_late_bars"), {"symbols": late, "known_at": known_at, **TOLERANCES})
             cursor.execute(statement("keep_revised_bars"), {"known_at": known_at})
             revised = cursor.rowcount
             if revised:

@@ -36,10 +36,9 @@ from model.backtest import (
 )
 from model.config import ForecasterConfig
 from model.network import load_library
-from model.quality import Treatment
 from model.training import Epoch
 from sql.store import Backtest, Store
-from tasks.checking import read_months
+from tasks.checking import read_months, without_rejected
 from tasks.database import database_errors, get_store
 from tasks.errors import BadRequestError, BellwetherError, NotEnoughHistoryError
 from tasks.ledger import software_versions
@@ -245,9 +244,8 @@ def read_history(
         month = replace(plan.month, known_at=get_store().read_clock())
     symbols, parts, rejected = list(fetched["symbol"]), list[pd.DataFrame](), list[pd.Series]()
     for start in range(0, len(symbols), chunk_symbols):
-        months, findings = read_months(month, symbols[start : start + chunk_symbols])
-        faults = findings[findings["treatment"] == Treatment.REJECTED].groupby("symbol")["reason"].first()
-        parts.append(months[~months["symbol"].isin(faults.index)])
+        months, faults = without_rejected(*read_months(month, symbols[start : start + chunk_symbols]))
+        parts.append(months)
         rejected.append(faults)
         show_progress("read", min(start + chunk_symbols, len(symbols)), len(symbols))
     together = pd.concat(parts, ignore_index=True).sort_values(["symbol", "month"], ignore_index=True)

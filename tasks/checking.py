@@ -8,7 +8,7 @@ import pandas as pd
 from prefect import task
 
 from model.months import MONTH_COLUMNS, build_months
-from model.quality import RULES, Treatment, screen
+from model.quality import FINDING_TYPES, RULES, Treatment, screen
 from tasks.calendars import month_table, sessions_between
 from tasks.database import database_errors, get_store
 from tasks.errors import PricesIncompleteError
@@ -18,7 +18,6 @@ from tasks.sources import Outcome
 from tasks.steps import STEP
 
 OUTCOME_COLUMNS = ["symbol", "outcome", "reason", "last_session", "months"]
-SCREENED_COLUMNS = ["symbol", "session", "rule", "value", "treatment", "reason"]
 
 
 @dataclass(frozen=True)
@@ -42,9 +41,8 @@ def check_bars(plan: MonthPlan, fetched: pd.DataFrame) -> Checked:
         fetched: symbol, outcome, reason from `fetch_bars`.
     """
     symbols = list(fetched["symbol"])
-    months, findings = read_months(plan, symbols)
-    rejected = findings[findings["treatment"] == Treatment.REJECTED].groupby("symbol")["reason"].first()
-    months = months[~months["symbol"].isin(rejected.index)].reset_index(drop=True)
+    read, findings = read_months(plan, symbols)
+    months, rejected = without_rejected(read, findings)
     final = months[months["is_final"]].groupby("symbol")["month"].agg(["max", "count"])
     with database_errors():
         store = get_store()
@@ -96,7 +94,7 @@ def read_months(plan: MonthPlan, symbols: Sequence[str]) -> tuple[pd.DataFrame, 
     """The symbols' months up to the plan's origin month, as known at its `known_at`, and what was found on the way.
 
     Returns:
-        MONTH_COLUMNS, and SCREENED_COLUMNS.
+        MONTH_COLUMNS, and the columns of FINDING_TYPES in `model.quality`.
     """
     read = _read_bars(symbols, as_of=plan.as_of, known_at=plan.known_at)
     parts = []
@@ -108,6 +106,12 @@ def read_months(plan: MonthPlan, symbols: Sequence[str]) -> tuple[pd.DataFrame, 
         return empty, read.findings
     months = pd.concat(parts, ignore_index=True)
     return months[months["month"] <= pd.Timestamp(plan.key.origin_month)].reset_index(drop=True), read.findings
+
+
+def without_rejected(months: pd.DataFrame, findings: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
+    """The months of `read_months` that a run may use, and the reason for every symbol that it may not, by symbol."""
+    rejected = findings[findings["treatment"] == Treatment.REJECTED].groupby("symbol")["reason"].first()
+    return months[~months["symbol"].isin(rejected.index)].reset_index(drop=True), rejected
 
 
 def require_coverage(plan: MonthPlan, checked: Checked) -> None:
@@ -160,7 +164,7 @@ def _read_bars(symbols: Sequence[str], *, as_of: date, known_at: datetime) -> _R
         store = get_store()
         bars = store.read_bars(symbols, as_of=as_of, known_at=known_at)
         actions = store.read_actions(symbols, as_of=as_of, known_at=known_at)
-        read = _Read(bars, actions, pd.DataFrame(columns=SCREENED_COLUMNS), store.read_instruments(symbols))
+        read = _Read(bars, actions, pd.DataFrame(columns=list(FINDING_TYPES)), store.read_instruments(symbols))
     screened = [
         screen(
             own.reset_index(drop=True),

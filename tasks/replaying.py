@@ -8,9 +8,8 @@ import pandas as pd
 from prefect import task
 
 from model.network import load_library
-from model.quality import Treatment
 from sql.store import ModelVersion, MonthKey, Store
-from tasks.checking import read_months
+from tasks.checking import read_months, without_rejected
 from tasks.database import database_errors, get_store
 from tasks.errors import BadRequestError, DamagedModelError
 from tasks.forecasting import describe_origins
@@ -128,9 +127,8 @@ def rebuild_months(run: StoredRun) -> pd.DataFrame:
     symbols, size = run.plan.prices.symbols, int(run.ledger["parameters"].get("chunk_symbols", len(run.origins)))
     parts = []
     for start in range(0, len(symbols), size):
-        months, findings = read_months(run.plan, symbols[start : start + size])
-        rejected = findings.loc[findings["treatment"] == Treatment.REJECTED, "symbol"]
-        parts.append(months[~months["symbol"].isin(rejected)])
+        months, _ = without_rejected(*read_months(run.plan, symbols[start : start + size]))
+        parts.append(months)
         show_progress("rebuild", min(start + size, len(symbols)), len(symbols))
     months = pd.concat(parts, ignore_index=True)
     log_line(

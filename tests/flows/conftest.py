@@ -1,22 +1,19 @@
 """Fixtures of the tests of flows: one Prefect a session, a small network, and prices that everyone has."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import arch.data.nasdaq
 import arch.data.sp500
 import pandas as pd
 import pytest
+from few_units import SMALL
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
 
 import flows.monthly
-from model.config import ForecasterConfig
 from tasks.database import get_store
 from tasks.settings import get_settings
-
-SMALL = replace(ForecasterConfig(), units=2, epochs=2, seeds=(1,))
 
 
 @pytest.fixture(scope="session")

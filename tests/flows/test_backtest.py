@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import SMALL
+from few_units import SMALL
 from rows import query
 from test_monthly import snapshot, write_prices
 

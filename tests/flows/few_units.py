@@ -1,0 +1,7 @@
+"""The forecaster's choices for tests of flows: a network that trains in a second."""
+
+from dataclasses import replace
+
+from model.config import ForecasterConfig
+
+SMALL = replace(ForecasterConfig(), units=2, epochs=2, seeds=(1,))
