@@ -13,8 +13,9 @@ from model.calibration import market_scale
 from model.config import ForecasterConfig
 from model.features import Panel
 from model.market_moves import without_market
+from model.network import Weights
 from model.split import Split
-from model.training import Epoch, Lesson, Trained, Weights, corrections_of, train_network
+from model.training import Epoch, Lesson, Trained, corrections_of, train_network
 from model.weighting import month_weights, usable_rows
 
 FORECASTERS = ("hybrid", "baseline", "persistence")

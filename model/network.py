@@ -11,6 +11,9 @@ import numpy as np
 
 from model.config import ForecasterConfig
 
+Weights = tuple[np.ndarray[Any, np.dtype[np.float32]], ...]
+"""A network's trainable arrays, in the order of its layers."""
+
 
 def load_library() -> None:
     """Import TensorFlow and Keras, which takes seconds, so that a caller can choose when."""
@@ -66,3 +69,9 @@ def split_corrections(raw: Any, config: ForecasterConfig) -> tuple[Any, Any]:
     fading = np.array(config.horizons, np.float32) ** -config.horizon_fading
     to_scale, to_centre = config.scale_shrinkage * fading, config.centre_shrinkage * fading
     return raw[..., : len(fading)] * to_scale, raw[..., len(fading) :] * to_centre
+
+
+def assign(variables: Any, values: Any) -> None:
+    """Give each variable its value: arrays, or other variables."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)

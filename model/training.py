@@ -1,6 +1,7 @@
 """Training of one network: full sequences, pinball loss, averaged weights, early stopping later in time."""
 
 import functools
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,10 +10,12 @@ import numpy as np
 
 from model import Floats
 from model.config import ForecasterConfig
+from model.network import Weights, assign, build_network, split_corrections
+from model.pupil import Pupil, find_pupil
 
 _FORWARD_SYMBOLS = 256  # symbols a forward pass, to bound memory
 
-Weights = tuple[np.ndarray[Any, np.dtype[np.float32]], ...]
+_ONE_AT_A_TIME = threading.Lock()  # a process has one pupil
 
 
 @dataclass(frozen=True)
@@ -92,65 +95,43 @@ def train_network(
     import keras
     import tensorflow as tf
 
-    from model.network import build_network, split_corrections
+    with _ONE_AT_A_TIME:
+        keras.utils.set_random_seed(seed)
+        tf.config.experimental.enable_op_determinism()
+        pupil = find_pupil(lesson.inputs.shape[2], config)
+        pupil.begin(seed, config.learning_rate, start)
+        return _teach(pupil, lesson, config, seed=seed, is_new=start is None, on_epoch=on_epoch)
 
-    keras.utils.set_random_seed(seed)
-    tf.config.experimental.enable_op_determinism()
-    network = build_network(lesson.inputs.shape[2], config, seed=seed)
-    optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay, clipnorm=1.0)
-    optimizer.build(network.trainable_variables)
-    if start is not None:
-        _assign(network.trainable_variables, start)
-    averaged = [tf.Variable(variable, trainable=False) for variable in network.trainable_variables]
-    levels = tf.constant(config.quantile_levels, tf.float32)
-    centre, shape = tf.constant(lesson.centre, tf.float32), tf.constant(lesson.shape, tf.float32)
 
-    def loss_of(batch: tuple[Any, ...], training: bool) -> Any:
-        inputs, spread, target, weight = batch
-        to_scale, to_centre = split_corrections(network(inputs, training=training), config)
-        scale = spread * tf.exp(to_scale)
-        # One quantile at a time keeps [N, T, H, Q] out of memory.
-        error = target - centre - spread * to_centre
-        loss = tf.zeros_like(error)
-        for q in range(len(config.quantile_levels)):
-            miss = error - scale * shape[:, q]
-            loss += tf.maximum(levels[q] * miss, (levels[q] - 1.0) * miss)
-        return tf.reduce_sum(weight * loss)
+def _teach(
+    pupil: Pupil,
+    lesson: Lesson,
+    config: ForecasterConfig,
+    *,
+    seed: int,
+    is_new: bool,
+    on_epoch: Callable[[Epoch], None] | None,
+) -> Trained:
+    """Pass over the lesson until the validation stops getting better."""
+    import tensorflow as tf
 
-    # Shares differ in size by one: without the signature each size would be traced anew, which costs more than a pass.
-    sizes = (lesson.inputs.shape[2], *[len(config.horizons)] * 3)
-    signature = (tuple(tf.TensorSpec((None, None, size), tf.float32) for size in sizes),)
-
-    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
-    def step(batch: tuple[Any, ...]) -> Any:
-        with tf.GradientTape() as tape:
-            loss = loss_of(batch, True)
-        variables = network.trainable_variables
-        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
-        for mean, variable in zip(averaged, variables, strict=True):
-            mean.assign(config.ema_momentum * mean + (1.0 - config.ema_momentum) * variable)
-        return loss
-
-    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
-    def validate(batch: tuple[Any, ...]) -> Any:
-        return loss_of(batch, False)
-
+    outlook = (tf.constant(lesson.centre, tf.float32), tf.constant(lesson.shape, tf.float32))
     to_train = _batches(lesson, lesson.train_weight, config)
     to_validate = _batches(lesson, lesson.validation_weight, config)
     rng = np.random.default_rng(seed)
     # A new network's corrections are zero, so that its loss is the baseline's.
-    first_loss = 1.0 if start is None else sum(float(validate(batch)) for batch in to_validate)
-    first = best = Trained(_values(averaged), epochs=0, validation_loss=first_loss)
+    first_loss = 1.0 if is_new else sum(float(pupil.validate(batch, outlook)) for batch in to_validate)
+    first = best = Trained(_values(pupil.averaged), epochs=0, validation_loss=first_loss)
     for number in range(1, config.epochs + 1):
         # A batch holds a share of the symbols; scaled up, its loss is that of all of them.
-        train_loss = sum(float(step(to_train[i])) for i in rng.permutation(len(to_train)))
-        current = _values(network.trainable_variables)
-        _assign(network.trainable_variables, averaged)
-        validation_loss = sum(float(validate(batch)) for batch in to_validate)
-        _assign(network.trainable_variables, current)
+        train_loss = sum(float(pupil.step(to_train[i], outlook)) for i in rng.permutation(len(to_train)))
+        current = _values(pupil.variables)
+        assign(pupil.variables, pupil.averaged)
+        validation_loss = sum(float(pupil.validate(batch, outlook)) for batch in to_validate)
+        assign(pupil.variables, current)
         is_best = validation_loss < best.validation_loss
         if is_best:
-            best = Trained(_values(averaged), number, validation_loss)
+            best = Trained(_values(pupil.averaged), number, validation_loss)
         if on_epoch is not None:
             on_epoch(Epoch(seed, number, train_loss, validation_loss, is_best))
         if number - best.epochs >= config.patience:
@@ -162,8 +143,6 @@ def train_network(
 def _reader(input_count: int, config: ForecasterConfig) -> tuple[Any, Callable[[Any], Any]]:
     """A network to put weights in, and its compiled forward pass; tracing it costs more than most passes."""
     import tensorflow as tf
-
-    from model.network import build_network
 
     network = build_network(input_count, config)
     return network, tf.function(lambda batch: network(batch, training=False), reduce_retracing=True)
@@ -186,22 +165,15 @@ def _values(variables: Any) -> Weights:
     return tuple(np.asarray(variable.numpy(), dtype=np.float32) for variable in variables)
 
 
-def _assign(variables: Any, values: Any) -> None:
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
-
-
 def corrections_of(networks: Sequence[Weights], inputs: Floats, config: ForecasterConfig) -> tuple[Floats, Floats]:
     """Mean correction of the log scale and of the centre over the networks, [N, T, H] each, from inputs [N, T, F]."""
     import tensorflow as tf
-
-    from model.network import split_corrections
 
     tf.config.experimental.enable_op_determinism()
     network, forward = _reader(inputs.shape[2], config)
     total = np.zeros((*inputs.shape[:2], 2 * len(config.horizons)), dtype=np.float32)
     for weights in networks:
-        _assign(network.trainable_variables, weights)
+        assign(network.trainable_variables, weights)
         for start in range(0, len(inputs), _FORWARD_SYMBOLS):
             batch = tf.constant(inputs[start : start + _FORWARD_SYMBOLS], tf.float32)
             total[start : start + _FORWARD_SYMBOLS] += forward(batch).numpy()

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from simulated import SMALL, simulate_months
 
-from model import quantile_names
+from model import pupil, quantile_names
 from model.backtest import known_returns, score_origins
 from model.config import ForecasterConfig
 from model.features import make_panel
@@ -86,6 +86,17 @@ def test_train_gives_the_same_bytes_for_the_same_seed_and_others_for_another(
 ) -> None:
     assert to_bytes(fit(months)) == to_bytes(forecaster)
     assert to_bytes(fit(months, replace(SMALL, seeds=(2,)))) != to_bytes(forecaster)
+
+
+def test_train_remembers_nothing_of_what_the_process_trained_before(months: pd.DataFrame) -> None:
+    """The compiled network is kept from one training to the next; its weights, dropout and optimiser are not."""
+    panel = make_panel(months, SMALL)
+    split = split_origins(len(panel.months), SMALL)
+    eager = replace(SMALL, smallest_gain=-1.0, patience=9)  # so that weights moved, and every pass counts
+    fine_tune(train(panel, split, replace(eager, seeds=(7,))), panel, split)
+    late = to_bytes(train(panel, split, eager))
+    pupil._make_pupil.cache_clear()
+    assert to_bytes(train(panel, split, eager)) == late
 
 
 def test_weights_forecast_the_same_after_the_way_through_bytes(months: pd.DataFrame, forecaster: Forecaster) -> None:
