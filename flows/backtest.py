@@ -8,12 +8,10 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
+from tasks.backtest_plan import DEFAULT_FORECASTERS, Refit, plan_backtest
 from tasks.backtesting import (
-    DEFAULT_FORECASTERS,
-    Refit,
     forecast_folds,
     keep_backtest,
-    plan_backtest,
     read_history,
     reserved_output,
     score_folds,

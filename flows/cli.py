@@ -17,7 +17,7 @@ from tasks.errors import BadRequestError, BellwetherError, ReplayDiffersError
 from tasks.settings import Mode, get_settings
 
 if TYPE_CHECKING:
-    from tasks.backtesting import Refit  # only its name: the module waits for Prefect
+    from tasks.backtest_plan import Refit  # only its name: the module waits for Prefect
 
 app = typer.Typer(
     help="Forecasts the next 12 months of stocks, once a month, and keeps, scores and watches them in Postgres.",

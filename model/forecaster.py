@@ -15,7 +15,7 @@ from model.features import Panel
 from model.market_moves import without_market
 from model.network import Weights
 from model.split import Split
-from model.training import Epoch, Lesson, Trained, corrections_of, train_network
+from model.training import Epoch, Lesson, Teacher, Trained, corrections_of, teach_in_turn
 from model.weighting import month_weights, usable_rows
 
 FORECASTERS = ("hybrid", "baseline", "persistence")
@@ -106,6 +106,7 @@ def train(
     config: ForecasterConfig,
     *,
     on_epoch: Callable[[Epoch], None] | None = None,
+    teach: Teacher = teach_in_turn,
 ) -> Forecaster:
     """Fit the traditional part up to the judged months, and one network a seed on its training months.
 
@@ -117,6 +118,7 @@ def train(
         split: of `model.split.split_origins`.
         config: all choices.
         on_epoch: called after each pass over the training months.
+        teach: trains the networks, one after the other or side by side.
 
     Returns:
         The forecaster.
@@ -129,7 +131,7 @@ def train(
     rows = panel.inputs[:, split.train][is_trained_on]
     mean, deviation = rows.mean(axis=0), rows.std(axis=0) + 1e-6
     lesson = lesson_of(panel, split, baseline, standardise(panel.inputs, mean, deviation), config)
-    results = [train_network(lesson, config, seed=seed, on_epoch=on_epoch) for seed in config.seeds]
+    results = teach(lesson, config, [None] * len(config.seeds), on_epoch)
     return Forecaster(
         config=config,
         baseline=baseline,
@@ -146,6 +148,7 @@ def fine_tune(
     split: Split,
     *,
     on_epoch: Callable[[Epoch], None] | None = None,
+    teach: Teacher = teach_in_turn,
 ) -> Forecaster:
     """Go on from a trained forecaster: the traditional part is refitted, the networks pass over the newest months.
 
@@ -157,6 +160,7 @@ def fine_tune(
         panel: months after the validation's targets are not looked at.
         split: of `model.split.split_origins` for this panel.
         on_epoch: called after each pass.
+        teach: trains the networks, one after the other or side by side.
 
     Returns:
         The new forecaster; the old one is left as it was.
@@ -171,10 +175,7 @@ def fine_tune(
     lesson = lesson_of(panel, replace(split, train=newest), baseline, inputs, config)
     lesson = lesson.since(max(0, newest.start - config.fine_tune_warm_up))
     gently = replace(config, epochs=config.fine_tune_epochs, learning_rate=config.fine_tune_rate)
-    results = [
-        train_network(lesson, gently, seed=seed, start=start, on_epoch=on_epoch)
-        for seed, start in zip(config.seeds, forecaster.networks, strict=True)
-    ]
+    results = teach(lesson, gently, forecaster.networks, on_epoch)
     return replace(
         forecaster,
         baseline=baseline,

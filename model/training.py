@@ -4,7 +4,7 @@ import functools
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -66,6 +66,32 @@ class Trained:
     """Passes behind the weights; 0 when none beat the start (the baseline for a new network) on the validation."""
     validation_loss: float
     """Relative to the baseline's; that of the start, 1 for a new network, when `epochs` is 0."""
+
+
+class Teacher(Protocol):
+    """Trains one network a seed on the same lesson, in whatever order; what comes out does not depend on it."""
+
+    def __call__(
+        self,
+        lesson: Lesson,
+        config: ForecasterConfig,
+        starts: Sequence[Weights | None],
+        on_epoch: Callable[[Epoch], None] | None = None,
+    ) -> list[Trained]:
+        """The networks in the order of `config.seeds`; `starts` are the weights that each goes on from, if any."""
+
+
+def teach_in_turn(
+    lesson: Lesson,
+    config: ForecasterConfig,
+    starts: Sequence[Weights | None],
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> list[Trained]:
+    """One network after the other, in this process; see `Teacher`."""
+    return [
+        train_network(lesson, config, seed=seed, start=start, on_epoch=on_epoch)
+        for seed, start in zip(config.seeds, starts, strict=True)
+    ]
 
 
 def train_network(

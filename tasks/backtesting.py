@@ -1,31 +1,23 @@
 """Backtest: past origins, each forecast from what was known at its own, by ours and by what others would forecast."""
 
-import multiprocessing
 import os
-import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from prefect import task
-from prefect.client.base import ServerType
-from prefect.client.orchestration import get_client
 from prefect.futures import PrefectFuture, as_completed
-from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.task_runners import ProcessPoolTaskRunner
 
 from model import quantile_names
 from model.backtest import (
     FOLD_KEYS,
-    FORECASTERS,
     TRAINED,
     Fold,
     forecast_fold,
@@ -37,52 +29,20 @@ from model.backtest import (
 from model.config import ForecasterConfig
 from model.network import load_library
 from model.training import Epoch
-from sql.store import Backtest, Store
+from sql.store import Backtest
+from tasks.backtest_plan import BacktestPlan, require_first_origin
 from tasks.checking import read_months, without_rejected
 from tasks.database import database_errors, get_store
 from tasks.errors import BadRequestError, BellwetherError, NotEnoughHistoryError
 from tasks.ledger import software_versions
-from tasks.planning import MonthPlan, open_request_source, plan_month
+from tasks.processes import process_pool
 from tasks.progress import log_line, show_progress
 from tasks.registry import fingerprint
 from tasks.reporting import BacktestSummary
-from tasks.settings import Settings
-from tasks.steps import STEP
-from tasks.training import silence
-
-Refit = Literal["monthly", "yearly", "never"]
-"""When the trained forecasters of a backtest are trained anew."""
-
-DEFAULT_FORECASTERS = ("hybrid", "baseline", "persistence", "drift")
-"""All that take no fit of their own for every symbol and year."""
-
-MOST_WORKERS = 2  # processes unless told otherwise: each of them uses several cores by itself
-WORKER_BYTES = 1_500_000_000  # what a process needs at 128 symbols and 57 years, with TensorFlow
+from tasks.steps import STEP, silence
 
 _SHOWN = 5
 _YEAR = 12  # origins that are in memory at once
-
-
-@dataclass(frozen=True, kw_only=True)
-class BacktestPlan:
-    """What a request for a backtest means."""
-
-    month: MonthPlan
-    """The newest complete month of the source: what is known today."""
-    first_origin: date
-    last_origin: date
-    refit: Refit
-    forecasters: tuple[str, ...]
-    """In the order of `model.backtest.FORECASTERS`."""
-    out: Path | None
-    workers: int
-    """Processes at most."""
-    started_at: datetime
-
-    @property
-    def origins(self) -> list[pd.Timestamp]:
-        """First days of the months forecast from."""
-        return list(pd.date_range(self.first_origin, self.last_origin, freq="MS"))
 
 
 @dataclass(frozen=True)
@@ -104,96 +64,6 @@ class BacktestResults:
     """Of `model.backtest.summarise_errors`."""
     rows: int
     """Forecasts made, over all symbols, origins, horizons and forecasters."""
-
-
-def plan_backtest(
-    store: Store,
-    settings: Settings,
-    config: ForecasterConfig,
-    *,
-    source_spec: str,
-    symbols: Sequence[str] | None,
-    universe_file: str | None,
-    first_origin: date,
-    last_origin: date,
-    refit: Refit,
-    forecasters: Sequence[str],
-    out: Path | None,
-    workers: int | None,
-    now: datetime,
-) -> BacktestPlan:
-    """Make sense of a request; whatever can be refused before the work is refused here.
-
-    Args:
-        store: Knows which symbols come from which source.
-        settings: Where the sources keep their caches.
-        config: Says how many months a model needs.
-        source_spec: `sample`, `file:PATH` or `yahoo`.
-        symbols: Symbols to forecast; default: those of `universe_file`, else all that the source lists.
-        universe_file: CSV with a column `symbol`, optionally `exchange_mic` and `currency_code`.
-        first_origin: Any day of the first month forecast from.
-        last_origin: Any day of the last one.
-        refit: When the trained forecasters are trained anew.
-        forecasters: Names of `model.backtest.FORECASTERS`.
-        out: Parquet file for the forecasts.
-        workers: Processes; default: two where there are as many cores. Never more than memory allows.
-        now: Moment of asking, UTC.
-
-    Raises:
-        BadRequestError: if the request cannot be.
-        NotEnoughHistoryError: if the source is known to have too few months for any model.
-    """
-    first_origin, last_origin = first_origin.replace(day=1), last_origin.replace(day=1)
-    unknown = [each for each in forecasters if each not in FORECASTERS]
-    if unknown or not forecasters:
-        raise BadRequestError(
-            f"`--forecasters` must be some of {', '.join(FORECASTERS)}; received {', '.join(unknown) or 'none'}."
-        )
-    if first_origin > last_origin:
-        raise BadRequestError(
-            "`--first-origin` must not be after `--last-origin`: "
-            f"received {first_origin:%Y-%m} and {last_origin:%Y-%m}."
-        )
-    if out is not None and out.suffix != ".parquet":
-        raise BadRequestError(f"`--out` must name a file that ends in .parquet; received {out}.")
-    month = plan_month(
-        store,
-        settings,
-        config,
-        source_spec=source_spec,
-        as_of=None,
-        symbols=symbols,
-        universe_file=universe_file,
-        mode="retrain",
-        rerun=False,
-        min_coverage=0.0,
-        scheduled_for=now,
-        now=now,
-    )
-    newest = month.key.origin_month
-    if last_origin > newest:
-        raise BadRequestError(
-            f"`--last-origin` must not be after the last complete month, {newest:%Y-%m}; received {last_origin:%Y-%m}."
-        )
-    if first_origin == newest:
-        raise BadRequestError(
-            f"`--first-origin` must be before the last complete month, {newest:%Y-%m}, or nothing can be scored; "
-            f"received {first_origin:%Y-%m}."
-        )
-    listed = open_request_source(source_spec, settings).instruments()
-    if listed is not None:
-        own = listed.loc[listed["symbol"].isin(month.prices.symbols), "first_session"]
-        _require_first_origin(first_origin, own.min(), config)
-    return BacktestPlan(
-        month=month,
-        first_origin=first_origin,
-        last_origin=last_origin,
-        refit=refit,
-        forecasters=tuple(each for each in FORECASTERS if each in forecasters),
-        out=out,
-        workers=_affordable_workers(workers),
-        started_at=now,
-    )
 
 
 @contextmanager
@@ -252,7 +122,7 @@ def read_history(
     usable = together.loc[together["is_final"], "month"]
     if usable.empty:
         raise NotEnoughHistoryError(f"Not one of {len(symbols)} symbols has a complete month that can be used.")
-    _require_first_origin(plan.first_origin, usable.min(), config)
+    require_first_origin(plan.first_origin, usable.min(), config)
     path = directory / "months.parquet"
     together.to_parquet(path, index=False)
     left_out = pd.concat(rejected)
@@ -285,7 +155,7 @@ def forecast_folds(plan: BacktestPlan, config: ForecasterConfig, history: Histor
             show_progress("folds", done, len(folds))
     else:
         try:
-            with _process_pool(workers) as runner:
+            with process_pool(workers) as runner:
                 given = {"config": config, "months": history.path}
                 futures: list[PrefectFuture[None]] = [
                     runner.submit(forecast_one_fold, {**given, "fold": fold, "path": path}) for fold, path in jobs
@@ -419,63 +289,6 @@ def summarise_backtest(
         out=plan.out,
         scores=results.table,
     )
-
-
-def _require_first_origin(first_origin: date, first_month: pd.Timestamp, config: ForecasterConfig) -> None:
-    earliest = first_month.to_period("M") + config.fewest_months - 1
-    if pd.Period(first_origin, "M") < earliest:
-        raise BadRequestError(
-            f"`--first-origin` must leave {config.fewest_months} months to train on, and the data start with "
-            f"{first_month:%Y-%m}: the earliest possible is {earliest}; received {first_origin:%Y-%m}."
-        )
-
-
-def _affordable_workers(asked: int | None) -> int:
-    """Processes that memory allows, of those asked for or, by default, of two where there are the cores."""
-    wanted = min(MOST_WORKERS, os.cpu_count() or 1) if asked is None else asked
-    free = _free_bytes()
-    allowed = wanted if free is None else max(1, free // WORKER_BYTES)
-    if asked is not None and allowed < asked:
-        log_line("folds", f"{allowed} instead of {asked} processes: that is what memory allows")
-    return int(min(wanted, allowed))
-
-
-def _free_bytes() -> int | None:
-    """Memory that this process may still take, of the machine and of its control group; None where nobody says."""
-    found = []
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        found.append(1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")))
-        group = Path("/sys/fs/cgroup")
-        limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
-        if limit != "max":
-            found.append(int(limit) - int(used))
-    except (OSError, StopIteration, ValueError):
-        pass  # not a Linux, or no control group: what was found so far stands
-    return min(found, default=None)
-
-
-@contextmanager
-def _process_pool(workers: int) -> Iterator[ProcessPoolTaskRunner]:
-    """Prefect's processes: spawned, as a fork of one that has TensorFlow hangs, and gone with the block."""
-    with get_client(sync_client=True) as client:
-        url, is_ephemeral = str(client.api_url), client.server_type == ServerType.EPHEMERAL
-    # Without an address each process would start a Prefect server of its own.
-    shared = temporary_settings({PREFECT_API_URL: url}) if is_ephemeral else nullcontext()
-    others = set(multiprocessing.active_children())
-    pool = ProcessPoolTaskRunner(workers, initializer=_leave_interrupts)
-    with shared, pool as runner:
-        try:
-            yield runner
-        except BaseException:  # also Ctrl-C: a pool would wait for its processes, and those go on with what is queued
-            for process in set(multiprocessing.active_children()) - others:
-                process.terminate()
-            raise
-
-
-def _leave_interrupts() -> None:
-    """Ctrl-C reaches every process, and is the first one's to answer."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _read_origins(parts: Sequence[tuple[Fold, Path]], origins: Sequence[pd.Timestamp]) -> pd.DataFrame:

@@ -17,8 +17,8 @@ from tasks.ledger import software_versions
 from tasks.planning import Instrument, MonthPlan, PricesPlan
 from tasks.progress import log_line, show_progress
 from tasks.registry import fingerprint, restore, weights_sha256
-from tasks.steps import STEP
-from tasks.training import panel_of, silence, train_anew, tune_further
+from tasks.steps import STEP, silence
+from tasks.training import panel_of, train_anew, tune_further
 
 _ROW = ["symbol", "horizon", "forecaster"]
 _ORIGIN_VALUES = ["origin_session", "origin_close", "naive_mae"]

@@ -3,6 +3,10 @@
 Whether work is already done is a question for Postgres; a cache key of frames would be slow and could be wrong.
 """
 
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from prefect.cache_policies import NO_CACHE
@@ -25,3 +29,17 @@ STEP: dict[str, Any] = {
     "retry_jitter_factor": 0.5,
     "retry_condition_fn": _is_worth_retrying,
 }
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Keep what TensorFlow's native code prints while it is loaded, before any setting of it counts, off the screen."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -1,9 +1,6 @@
 """Train: the models that may serve the month, kept, fine-tuned or trained from scratch."""
 
-import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -20,11 +17,12 @@ from model.training import Epoch
 from sql.store import ModelVersion
 from tasks.checking import Checked
 from tasks.database import database_errors, get_store
+from tasks.ensemble import teach_ensemble
 from tasks.errors import BadRequestError, DamagedModelError, NotEnoughHistoryError
 from tasks.planning import MonthPlan
 from tasks.progress import log_line, show_progress
 from tasks.registry import Refusal, StoredModel, find_champion, fingerprint
-from tasks.steps import STEP
+from tasks.steps import STEP, silence
 
 CONFIG = ForecasterConfig()
 FINE_TUNE_AFTER_MONTHS = 1  # it takes seconds, so whenever there are months that the model in service has not seen
@@ -146,7 +144,9 @@ def train_anew(panel: Panel, config: ForecasterConfig) -> Forecaster:
         NotEnoughHistoryError: if a part of the months has no target.
     """
     split = split_origins(len(panel.months), config)
-    forecaster = _fit(lambda on_epoch: train(panel, split, config, on_epoch=on_epoch), config, config.epochs)
+    forecaster = _fit(
+        lambda on_epoch: train(panel, split, config, on_epoch=on_epoch, teach=teach_ensemble), config, config.epochs
+    )
     log_line("train", f"LSTM-GRU on {_extent(panel, split)}, {_epochs(forecaster)}")
     return forecaster
 
@@ -160,24 +160,12 @@ def tune_further(parent: Forecaster, panel: Panel) -> Forecaster:
     config = parent.config
     split = split_origins(len(panel.months), config)
     forecaster = _fit(
-        lambda on_epoch: fine_tune(parent, panel, split, on_epoch=on_epoch), config, config.fine_tune_epochs
+        lambda on_epoch: fine_tune(parent, panel, split, on_epoch=on_epoch, teach=teach_ensemble),
+        config,
+        config.fine_tune_epochs,
     )
     log_line("train", f"fine-tuned on {_extent(panel, split)}, {_epochs(forecaster)}")
     return forecaster
-
-
-@contextmanager
-def silence() -> Iterator[None]:
-    """Keep what TensorFlow's native code prints while it is loaded, before any setting of it counts, off the screen."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _require_model(plan: MonthPlan, refused: tuple[Refusal, ...]) -> None:

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import tasks.backtesting
-from tasks.backtesting import WORKER_BYTES, _affordable_workers, reserved_output
+from tasks.backtesting import reserved_output
 from tasks.errors import BadRequestError
 
 
@@ -50,31 +49,3 @@ def test_reserved_output_refuses_where_no_file_can_be(tmp_path: Path, name: str,
     (tmp_path / "file").touch()
     with pytest.raises(BadRequestError, match=f"cannot be written: {reason}"), reserved_output(tmp_path / name):
         pass
-
-
-@pytest.mark.parametrize(
-    ("asked", "cores", "free", "expected"),
-    [
-        (None, 8, 64, 2),
-        (None, 1, 64, 1),
-        (None, None, 64, 1),
-        (None, 8, 1.5, 1),
-        (6, 2, 64, 6),
-        (6, 2, 3.5, 3),
-        (6, 2, 0.1, 1),
-        (6, 2, None, 6),
-    ],
-)
-def test_workers_are_no_more_than_memory_allows(
-    monkeypatch: pytest.MonkeyPatch, asked: int | None, cores: int | None, free: float | None, expected: int
-) -> None:
-    """`free` counts what one process needs."""
-    available = None if free is None else int(free * WORKER_BYTES)
-    monkeypatch.setattr(tasks.backtesting, "_free_bytes", lambda: available)
-    monkeypatch.setattr(tasks.backtesting.os, "cpu_count", lambda: cores)
-    assert _affordable_workers(asked) == expected
-
-
-def test_free_memory_of_this_machine_is_known_or_not_claimed() -> None:
-    free = tasks.backtesting._free_bytes()
-    assert free is None or 0 < free < 1 << 50
