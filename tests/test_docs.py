@@ -14,7 +14,7 @@ from tasks import errors
 from tasks.reporting import EXAMPLE_QUERIES
 from tasks.settings import Settings
 from tasks.sources import Outcome
-from tasks.sources.tables import FINDING_RULES
+from tasks.sources.rows import FINDING_RULES
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}

@@ -1,6 +1,7 @@
 """Daily or monthly bars from disk: one table of many symbols, or a directory with a file for each.
 
-What a file may look like, and which of its rows are bars, is said in `tasks.sources.tables`. `file:PATH` names
+What a file may look like is said in `tasks.sources.tables`, which of its rows are bars in `tasks.sources.rows`.
+`file:PATH` names
 
 - a table with a column `ticker` or `symbol`;
 - a table without one: all of it is the one symbol that the file is named after (GSPC_daily.csv: GSPC_daily);
@@ -40,7 +41,8 @@ from tasks.sources import (
     spans,
     stack,
 )
-from tasks.sources.tables import FINDING_RULES, REQUIRED_COLUMNS, Prices, TableError, read_prices
+from tasks.sources.rows import FINDING_RULES, Prices, read_prices
+from tasks.sources.tables import REQUIRED_COLUMNS, TableError
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")
 ACTION_COLUMNS = {"dividends": "dividend", "stock_splits": "split"}

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from model.quality import FINDING_TYPES
 from tasks.sources import Outcome, tables
-from tasks.sources.tables import FINDING_RULES, Prices, TableError, _line_pattern, read_prices, read_table
+from tasks.sources.rows import FINDING_RULES, Prices, read_prices
+from tasks.sources.tables import TableError, _line_pattern, read_table
 
 YAHOO = "Date,Open,High,Low,Close,Adj Close,Volume"
 TICKERS = "ticker,date,open,high,low,close,adj_close,volume"
