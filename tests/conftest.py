@@ -114,10 +114,12 @@ def _as_superuser(url: str, statement: str) -> None:
     connection.close()
 
 
+_prefect_home = tempfile.TemporaryDirectory(prefix="bellwether-prefect-", ignore_cleanup_errors=True)
+
 # Before any test module imports Prefect: it reads its environment then.
 os.environ.update(
     {
-        "PREFECT_HOME": tempfile.mkdtemp(prefix="bellwether-prefect-"),
+        "PREFECT_HOME": _prefect_home.name,
         "PREFECT_LOGGING_LEVEL": "CRITICAL",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
