@@ -3,6 +3,7 @@
 Texts alone; who is told, and when, is in `tasks.delivering`.
 """
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,6 +22,12 @@ Alert = Mapping[str, Any]
 MISSING_MONTH = ("failed_run", "coverage", "overdue")
 """Kinds of alerts that say a month is missing."""
 
+_ENDINGS = {
+    "published": "was published",
+    "failed": "failed",
+    "abandoned": "lost its process",
+    "running": "has not ended",
+}
 # Within the smallest limit of common services (Discord: 2,000 characters), with room for what is written around them.
 _LONGEST_DETAIL = 1200
 _LONGEST_SQL = 350
@@ -131,24 +138,25 @@ def stuck_run_alert(run: Mapping[str, Any], hours: int) -> Alert:
 
 def overdue_alert(row: Mapping[str, Any]) -> Alert:
     """The alert of a universe whose months are not published in time: a row of `report.overdue`."""
+    subject = f"{row['source']}/{row['universe']}"
     months, newest = int(row["months_overdue"]), row["newest_origin_month"]
     last = "no run of it was ever begun"
     if row["last_run_id"] is not None:
-        last = f"its last run, {int(row['last_run_id'])}, is {row['last_status']}"
+        last = f"its last run, {int(row['last_run_id'])}, {_ENDINGS[row['last_status']]}"
         last += f": {row['last_message'].rstrip('.')}" if row["last_message"] else ""
     in_force = (
         "nothing of it was ever published" if newest is None else f"the forecasts in force are from {newest:%Y-%m}"
     )
-    missing = "it" if months == 1 else f"{months} months up to it"
+    missing = "it is" if months == 1 else f"{months} months up to it are"
     return {
         "kind": "overdue",
-        "subject": f"{row['source']}/{row['universe']}",
+        "subject": subject,
         "severity": "critical",
         "title": f"{row['universe']} is overdue: no forecast from {row['origin_month']:%Y-%m}",
         "detail": f"It was due by {row['due_on']:%Y-%m-%d} (session {row['due_sessions']} after the month), "
-        f"{_count(row['days_overdue'], 'day')} ago; {missing} is missing, {in_force}, and {last}. Are Prefect's server "
+        f"{_count(row['days_overdue'], 'day')} ago; {missing} missing, {in_force}, and {last}. Are Prefect's server "
         "and worker up? Run the month by hand; with `--catch-up` also those before. If the universe is out of service: "
-        f"bellwether alerts unwatch '{row['source']}/{row['universe']}'",
+        f"bellwether alerts unwatch {shlex.quote(subject)}",
         "look_deeper_sql": "select * from report.overdue",
         "origin_month": row["origin_month"],
     }

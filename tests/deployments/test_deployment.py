@@ -75,8 +75,13 @@ class Machine:
 
     @property
     def deployment(self) -> dict[str, Any]:
-        """The deployment as the server keeps it."""
+        """The monthly deployment as the server keeps it."""
         return dict(self.ask("/deployments/name/monthly_forecast/monthly"))
+
+    @property
+    def watch(self) -> dict[str, Any]:
+        """The daily watch as the server keeps it."""
+        return dict(self.ask("/deployments/name/watch_service/watch"))
 
 
 @pytest.fixture(scope="module")
@@ -146,14 +151,22 @@ def test_the_deployment_is_monthly_one_at_a_time_in_the_exchanges_time(machine: 
     assert (ROOT / deployment["parameters"]["universe"]).is_file()
 
 
+def test_the_watch_is_daily_and_one_at_a_time(machine: Machine) -> None:
+    (schedule,) = machine.watch["schedules"]
+    assert schedule["schedule"]["cron"] == "0 7 * * *"
+    assert machine.watch["global_concurrency_limit"]["limit"] == 1
+    assert machine.watch["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+
+
 def test_the_deployment_holds_in_any_checkout(machine: Machine) -> None:
     """Only paths that count from the worker's directory: whoever deploys may work elsewhere."""
-    assert str(ROOT) not in json.dumps(machine.deployment)
+    assert str(ROOT) not in json.dumps([machine.deployment, machine.watch])
 
 
 def test_the_scheduler_makes_runs_of_it(machine: Machine) -> None:
     """A pinned version once broke this in silence."""
-    wanted = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+    ours = {"id": {"any_": [machine.deployment["id"]]}}
+    wanted = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}, "deployments": ours}
     _await(lambda: bool(machine.ask("/flow_runs/filter", wanted)), seconds=40)
     starts = sorted(run["expected_start_time"] for run in machine.ask("/flow_runs/filter", wanted))
     assert all(re.match(r"\d{4}-\d\d-03T1[01]:00:00", start) for start in starts)  # UTC, with and without summer time
