@@ -212,6 +212,38 @@ def test_a_manual_trigger_runs_the_same_flow(machine: Machine, database_url: str
     connection.close()
 
 
+def test_a_triggered_run_that_cannot_begin_is_an_alert(machine: Machine, database_url: str, tmp_path: Path) -> None:
+    """The worker's own output is all that would tell otherwise; and the watch runs under a worker, too."""
+    for deployment, parameters in (
+        (machine.deployment, {**SAMPLE, "as_of": "2999-01-31"}),
+        (machine.watch, {}),
+    ):
+        given = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+        assert machine.ask(f"/deployments/{deployment['id']}/create_flow_run", given)
+    worked = subprocess.run(
+        [*shlex.split(documented_line("prefect worker start").replace("--limit 1", "--limit 2")), "--run-once"],
+        env=machine.environment | {"DATABASE_URL": database_url, "BELLWETHER_HOME": str(tmp_path)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert worked.returncode == 0, worked.stderr
+    connection = psycopg2.connect(database_url)
+    with connection.cursor() as cursor:
+        cursor.execute("select kind, subject, detail like '%received 2999-01-31%' from report.open_alert")
+        assert cursor.fetchall() == [("failed_run", "sample/sample", True)]
+        cursor.execute("select count(*) from ops.run")
+        assert cursor.fetchone() == (0,)
+    connection.close()
+    ours = {
+        "deployments": {"id": {"any_": [machine.watch["id"]]}},
+        "flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}},
+    }
+    assert len(machine.ask("/flow_runs/filter", ours)) == 1
+
+
 @pytest.mark.parametrize("universe", sorted((ROOT / "deployments/universes").glob("*.csv")), ids=lambda path: path.stem)
 def test_a_shipped_universe_names_each_symbol_once_on_a_known_exchange(universe: Path) -> None:
     instruments = read_universe(str(universe))
