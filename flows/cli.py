@@ -30,6 +30,8 @@ db = typer.Typer(
     help="The database: embedded, started on demand; or `DATABASE_URL` when it is set.", no_args_is_help=True
 )
 app.add_typer(db, name="db")
+alerts = typer.Typer(help="Alerts: what is wrong, who was told, and that you know.", no_args_is_help=True)
+app.add_typer(alerts, name="alerts")
 
 
 def main() -> NoReturn:
@@ -59,6 +61,13 @@ def run(
         int, typer.Option(min=0, max=240, help="Also run so many months before, so that there are errors to show.")
     ] = 0,
     rerun: Annotated[bool, typer.Option("--rerun", help="Make a correction of a month already published.")] = False,
+    due_sessions: Annotated[
+        int,
+        typer.Option(min=1, max=15, help="The next months are overdue when not published so many sessions after them."),
+    ] = 5,
+    unattended: Annotated[
+        bool, typer.Option("--unattended", help="Nobody watches, as in cron: a run that cannot begin is an alert, too.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Show Prefect's own log.")] = False,
 ) -> None:
     """Forecast a month.
@@ -89,6 +98,8 @@ def run(
             mode=cast(Mode, mode),
             rerun=rerun,
             catch_up=catch_up,
+            due_sessions=due_sessions,
+            unattended=unattended,
         )
     show_summary(console, summary, address)
 
@@ -215,16 +226,108 @@ def replay(
 
 
 @app.command()
+def watch(
+    stuck_hours: Annotated[
+        int, typer.Option(min=1, max=240, help="A run that has not ended after so many hours is an alert.")
+    ] = 12,
+) -> None:
+    """Look for killed runs and months overdue, and deliver alerts; for cron, once a day.
+
+    Works without a Prefect server, and tells nothing twice.
+    """
+    prepare_prefect(get_settings().home, log_level="CRITICAL")
+    from flows.screen import make_console, show_watch
+    from flows.watch import watch_service
+
+    show_watch(make_console(), watch_service.fn(stuck_hours))
+
+
+@app.command()
 def status(limit: Annotated[int, typer.Option(min=1, help="Runs to show.")] = 10) -> None:
-    """Show the last runs, open alerts and months overdue."""
+    """Show the last runs, open alerts, months overdue and addresses that do not answer."""
     from flows.screen import make_console, show_status
     from tasks.database import database_errors, get_store
 
     store = get_store()
     with database_errors():
         runs = store.read_report("run_history", limit=limit)
-        alerts, overdue = store.read_report("open_alerts"), store.read_report("overdue")
-    show_status(make_console(), runs, alerts, overdue, store.address)
+        open_alerts = store.read_report("alert_history", is_all=False, limit=limit)
+        overdue, addresses = store.read_report("overdue"), store.read_report("addresses")
+    is_told = get_settings().alert_urls is not None
+    show_status(make_console(), runs, open_alerts, overdue, addresses, store.address, is_told=is_told)
+
+
+@alerts.command("list")
+def alerts_list(
+    everything: Annotated[bool, typer.Option("--all", help="Also those that have cleared.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="Alerts to show.")] = 20,
+) -> None:
+    """Show open alerts with what to do about them, and the addresses they go to."""
+    from flows.screen import make_console, show_alerts
+    from tasks.database import database_errors, get_store
+
+    store = get_store()
+    with database_errors():
+        found = store.read_report("alert_history", is_all=everything, limit=limit)
+        addresses = store.read_report("addresses")
+    show_alerts(make_console(), found, addresses, is_told=get_settings().alert_urls is not None)
+
+
+@alerts.command("ack")
+def alerts_ack(
+    alert_ids: Annotated[list[int], typer.Argument(metavar="ID...", min=1, help="Numbers of alerts.")],
+) -> None:
+    """Take note of alerts: no reminders from now on. That they clear is told all the same."""
+    from tasks.acting import acknowledge
+
+    for line in acknowledge(alert_ids):
+        typer.echo(line)
+
+
+@alerts.command("close")
+def alerts_close(
+    alert_id: Annotated[int, typer.Argument(metavar="ID", min=1, help="Number of the alert.")],
+) -> None:
+    """Clear an alert by hand, when what it is about is gone and no run will clear it."""
+    from tasks.acting import close
+
+    typer.echo(close(alert_id))
+
+
+@alerts.command("test")
+def alerts_test() -> None:
+    """Send a test message to every address of `BELLWETHER_ALERT_URLS` and say what became of it."""
+    prepare_prefect(get_settings().home, log_level="CRITICAL")
+    from flows.screen import make_console, show_test
+    from tasks.acting import require_all_delivered, test_addresses
+
+    answers = test_addresses(get_settings())
+    show_test(make_console(), answers)
+    require_all_delivered(answers)
+
+
+@alerts.command("watched")
+def alerts_watched() -> None:
+    """Show the universes in regular service and when their next month is due."""
+    from flows.screen import make_console, show_watched
+    from tasks.database import database_errors, get_store
+
+    store = get_store()
+    with database_errors():
+        found = store.read_report("watched")
+    show_watched(make_console(), found)
+
+
+@alerts.command("unwatch")
+def alerts_unwatch(
+    universe: Annotated[
+        str, typer.Argument(metavar="SOURCE/UNIVERSE", help="As `bellwether alerts watched` shows it.")
+    ],
+) -> None:
+    """Take a universe out of regular service: its months are no longer waited for. The next run of it is."""
+    from tasks.acting import unwatch
+
+    typer.echo(unwatch(universe))
 
 
 @db.command("url")

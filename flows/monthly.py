@@ -1,4 +1,4 @@
-"""The month: fetch, check, train, compare, forecast, score, watch, publish."""
+"""The month: fetch, check, train, compare, forecast, score, watch, publish; and tell whoever must know."""
 
 from datetime import UTC, date, datetime
 from typing import Annotated
@@ -10,6 +10,7 @@ from pydantic import Field
 from tasks.checking import check_bars, join_checked, require_coverage
 from tasks.comparing import compare_candidates
 from tasks.database import get_store
+from tasks.duty import answered_for, expect_months, is_unattended
 from tasks.errors import AlreadyPublishedError
 from tasks.forecasting import make_forecasts, publish_month
 from tasks.ingestion import fetch_bars, split_fetched
@@ -23,6 +24,7 @@ from tasks.training import CONFIG, train_candidates
 
 
 @flow(name="monthly_forecast")
+@answered_for
 def monthly_forecast(
     as_of: date | None = None,
     source: str = "yahoo",
@@ -33,6 +35,8 @@ def monthly_forecast(
     catch_up: Annotated[int, Field(ge=0, le=240)] = 0,
     min_coverage: Annotated[float, Field(ge=0.5, le=1.0)] = 0.9,
     chunk_symbols: Annotated[int, Field(ge=1, le=1000)] = 50,
+    due_sessions: Annotated[int, Field(ge=1, le=15)] = 5,
+    unattended: bool = False,
 ) -> MonthSummary:
     """Forecast the twelve months after the last complete one, and keep, score and watch the forecasts.
 
@@ -47,6 +51,8 @@ def monthly_forecast(
         catch_up: So many earlier months are forecast first, oldest first; those already published stay as they are.
         min_coverage: Share of the universe that must have its month; below it nothing is published.
         chunk_symbols: Symbols fetched and checked by one task.
+        due_sessions: A month of the universe is overdue when it is not published by so many sessions after it.
+        unattended: Nobody watches: a run that cannot even begin is an alert, too. A deployment's runs always are.
 
     Returns:
         The month as its readers see it.
@@ -69,6 +75,7 @@ def monthly_forecast(
         scheduled_for=flow_run.get_scheduled_start_time(),
         now=datetime.now(UTC),
     )
+    expect_months(store, plan)
     if catch_up:
         # Each month knows what the one before it learnt, so the last one is planned anew, too.
         for day in [*earlier_month_ends(plan, catch_up), plan.as_of]:
@@ -78,7 +85,7 @@ def monthly_forecast(
     if plan.published_run_id is not None:
         return summarise_published(store, plan)
     try:
-        with open_run(store, plan, flow_run.get_parameters()) as run:
+        with open_run(store, plan, flow_run.get_parameters(), is_unattended=is_unattended()) as run:
             fetched = fetch_bars(plan.prices, chunk_symbols)
             plan = run.learn()
             checked = join_checked(check_bars.map(unmapped(plan), split_fetched(fetched, chunk_symbols)).result())

@@ -13,6 +13,7 @@ from psycopg2.errors import UniqueViolation
 from psycopg2.extensions import cursor as Cursor  # noqa: N812  a class under a lower-case name
 from psycopg2.extras import Json
 
+from sql.alerts import alert_parameters
 from sql.bulk import copy_in
 from sql.door import Door, own_words, returned_id
 from sql.queries import statement
@@ -169,7 +170,7 @@ class LedgerVerbs(Door):
             if outcomes is not None:
                 copy_in(cursor, "ops.symbol_outcome", outcomes.assign(run_id=run_id))
             if alert is not None:
-                cursor.execute(statement("open_alert"), {**alert, "run_id": run_id, "opened_at": finished_at})
+                cursor.execute(statement("open_alert"), alert_parameters(alert, run_id=run_id, opened_at=finished_at))
 
     def publish(self, run_id: int, publication: Publication, *, finished_at: datetime) -> None:
         """Write a finished month, all of it or nothing.
@@ -203,9 +204,10 @@ class LedgerVerbs(Door):
         copy_in(cursor, "ops.drift_check", month.drift_checks.assign(run_id=run_id))
         copy_in(cursor, "ops.symbol_outcome", month.outcomes.assign(run_id=run_id))
         for alert in month.resolved_alerts:
-            cursor.execute(statement("resolve_alert"), {**alert, "now": finished_at})
+            cleared = {"origin_month": None, **alert, "run_id": run_id, "now": finished_at}
+            cursor.execute(statement("resolve_alert"), cleared)
         for alert in month.alerts:
-            cursor.execute(statement("open_alert"), {**alert, "run_id": run_id, "opened_at": finished_at})
+            cursor.execute(statement("open_alert"), alert_parameters(alert, run_id=run_id, opened_at=finished_at))
         ending = {"status": "published", "message": month.message, "served": month.served}
         cursor.execute(
             statement("end_run"),

@@ -1,14 +1,15 @@
 """The one door to Postgres: verbs with frames in and out.
 
 Every verb is one transaction. Long tables travel by COPY, everything else by parameters. The verbs about prices are in
-`market`, those about runs and forecasts in `ledger`, those about backtests in `backtests`; here are the schema and what
-people look at.
+`market`, those about runs and forecasts in `ledger`, those about backtests in `backtests`, those about alerts and due
+dates in `alerts`; here are the schema and what people look at.
 """
 
 import pandas as pd
 from alembic.util import CommandError
 
 from sql import upgrade
+from sql.alerts import AlertVerbs
 from sql.backtests import Backtest, BacktestVerbs
 from sql.door import StoreUnavailableError, first_line
 from sql.ledger import AlreadyPublishedError, LedgerVerbs, ModelVersion, MonthKey, Publication
@@ -26,7 +27,7 @@ __all__ = [
 ]
 
 
-class Store(MarketVerbs, LedgerVerbs, BacktestVerbs):
+class Store(MarketVerbs, LedgerVerbs, BacktestVerbs, AlertVerbs):
     """A database with Bellwether's schema."""
 
     def is_current(self) -> bool:

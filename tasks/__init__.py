@@ -6,8 +6,11 @@
 - `database`: the store of this process, embedded server or `DATABASE_URL`.
 - `sources/`: where prices come from, one file a source. A new source is a new file there.
 - `ingestion`, `training`, `forecasting`, `scoring`, `monitoring`, `alerting`: the steps of the month, in that order.
+- `duty`: who answers for a run that nobody watches, and which months are waited for.
+- `delivering`, `addresses`, `sending`: alerts on their way; their words are in `alerting`.
+- `watching`: the daily watch.
 - `reporting`: what a person reads at the end.
-- `calendars`, `progress`, `errors`: used by all of them.
+- `calendars`, `progress`, `secrecy`, `errors`: used by all of them.
 
 A step that Prefect runs is decorated here; the story that joins them is in `flows`.
 """

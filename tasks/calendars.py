@@ -13,6 +13,7 @@ A date outside a calendar is refused or left out, never guessed.
 import functools
 import threading
 import warnings
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -88,6 +89,35 @@ def sessions_between(mic: str, first: date, last: date) -> tuple[pd.DatetimeInde
     for days in (calendar.sessions, calendar.early_closes):
         found.append(days[(days >= pd.Timestamp(first)) & (days <= pd.Timestamp(last))].astype("datetime64[ns]"))
     return found[0], found[1]
+
+
+def due_days(mics: Sequence[str], months: Sequence[date], sessions: int) -> list[tuple[date, date]]:
+    """When each month is due: the day of the `sessions`-th session after it, on the exchange that comes last.
+
+    Where a calendar does not reach that far, weekdays and a week more stand in for sessions.
+
+    Args:
+        mics: ISO 10383 codes of the exchanges.
+        months: Days of the months, of which the first of the month is taken.
+        sessions: How many sessions, from 1.
+
+    Returns:
+        First day of the month, and the day it is due on, in the order given.
+
+    Raises:
+        BadRequestError: if an exchange has no calendar.
+    """
+    due = []
+    for month in (pd.Timestamp(each).replace(day=1) for each in months):
+        following = month + pd.DateOffset(months=1)
+        latest = following + pd.Timedelta(days=30 + 2 * sessions)
+        days = []
+        for mic in mics:
+            open_days, _ = sessions_between(mic, following.date(), latest.date())
+            fallback = pd.bdate_range(following, periods=sessions)[-1] + pd.Timedelta(days=7)
+            days.append(open_days[sessions - 1] if len(open_days) >= sessions else fallback)
+        due.append((month.date(), max(days).date()))
+    return due
 
 
 def has_calendar(mic: str) -> bool:

@@ -9,6 +9,7 @@ BellwetherError               one sentence for the user, and an exit code
 ├── AlreadyPublishedError     another process has published the month: what it published stands
 ├── DamagedModelError         a stored model cannot be used: take the one before, or train anew
 ├── ReplayDiffersError        a replay did not give what is stored
+├── DeliveryFailedError       an address did not accept a message
 └── DatabaseUnavailableError  Postgres did not answer: worth a retry
 
 A bad argument between our own functions is a `ValueError`. A skipped symbol is no exception but an outcome, see
@@ -79,3 +80,9 @@ class ReplayDiffersError(BellwetherError):
     """A replay did not give what is stored."""
 
     exit_code = 12
+
+
+class DeliveryFailedError(BellwetherError):
+    """An address did not accept a message that a person asked to send."""
+
+    exit_code = 13

@@ -17,6 +17,7 @@ from tasks.alerting import failed_run_alert
 from tasks.database import database_errors, get_store
 from tasks.errors import AlreadyPublishedError, BellwetherError, RunInProgressError
 from tasks.planning import MonthPlan
+from tasks.secrecy import without_secrets
 
 # What shapes the numbers; recorded with every run and model.
 _SHAPING_LIBRARIES = ("bellwether", "tensorflow", "keras", "numpy", "pandas", "scipy", "exchange_calendars")
@@ -42,11 +43,13 @@ class OpenRun:
 
 
 @contextmanager
-def open_run(store: Store, plan: MonthPlan, parameters: dict[str, Any]) -> Iterator[OpenRun]:
+def open_run(
+    store: Store, plan: MonthPlan, parameters: dict[str, Any], *, is_unattended: bool = False
+) -> Iterator[OpenRun]:
     """Hold the plan's month and its row in the ledger while the block works on it.
 
-    When the block fails the row says why and an alert is opened; when the process is killed, the next run of the month
-    marks the row as abandoned.
+    When the block fails the row says why and an alert is opened, unless the person who watches it has interrupted it;
+    when the process is killed, the next run of the month or the daily watch marks the row as abandoned.
 
     Raises:
         RunInProgressError: if another process is running the same month.
@@ -82,7 +85,7 @@ def open_run(store: Store, plan: MonthPlan, parameters: dict[str, Any]) -> Itera
             yield run
         except BaseException as error:  # also Ctrl-C and Prefect's cancellation: the ledger must not say "running"
             with suppress(Exception):  # the first error is the one to report
-                _fail(store, run, error)
+                _fail(store, run, error, is_unattended=is_unattended)
             raise
 
 
@@ -92,17 +95,29 @@ def software_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **versions}
 
 
-def _fail(store: Store, run: OpenRun, error: BaseException) -> None:
+def mark_recorded(error: BaseException) -> None:
+    """Note on an error that the ledger has it, for whoever else would raise an alert about it."""
+    error.__dict__["is_recorded"] = True
+
+
+def is_recorded(error: BaseException) -> bool:
+    """Whether the ledger has this error."""
+    return bool(error.__dict__.get("is_recorded"))
+
+
+def describe_error(error: BaseException) -> str:
+    """An error in a sentence for the ledger and for alerts, without secrets."""
     if isinstance(error, BellwetherError):
-        message = str(error)
-    elif isinstance(error, Exception):
-        message = f"{type(error).__name__}: {error}"
-    else:
-        message = "It was interrupted."
-    store.fail_run(
-        run.run_id,
-        message=message,
-        finished_at=datetime.now(UTC),
-        outcomes=run.outcomes,
-        alert=failed_run_alert(run.plan.key, message, error),
-    )
+        return without_secrets(str(error))
+    if isinstance(error, Exception):
+        return without_secrets(f"{type(error).__name__}: {error}")
+    return "It was interrupted."
+
+
+def _fail(store: Store, run: OpenRun, error: BaseException, *, is_unattended: bool) -> None:
+    message = describe_error(error)
+    alert = None
+    if is_unattended or isinstance(error, Exception):
+        alert = failed_run_alert(run.plan.key, message, error, correction=run.plan.correction)
+    store.fail_run(run.run_id, message=message, finished_at=datetime.now(UTC), outcomes=run.outcomes, alert=alert)
+    mark_recorded(error)

@@ -170,6 +170,17 @@ def earlier_month_ends(plan: MonthPlan, months: int) -> list[date]:
     return [(origin - pd.DateOffset(months=back) + pd.offsets.MonthEnd(0)).date() for back in range(months, 0, -1)]
 
 
+def name_universe(source_spec: str, symbols: Sequence[str] | None, universe_file: str | None) -> str:
+    """The name of the universe a request asks for, as far as it can be told without opening anything."""
+    if symbols is not None:
+        asked = [each.strip() for each in symbols if each.strip()]
+        return _name_symbols(list(dict.fromkeys(asked))) if asked else "no symbols"
+    if universe_file is not None:
+        return _name_file(universe_file)
+    kind, _, path = source_spec.partition(":")
+    return _name_file(path) if path else kind
+
+
 def read_universe(path: str) -> tuple[Instrument, ...]:
     """The instruments of a universe file: CSV with `symbol`, optionally `exchange_mic` and `currency_code`.
 
@@ -218,13 +229,10 @@ def _choose_instruments(
         if not asked:
             raise BadRequestError("The universe is empty: give at least one symbol, such as --symbols AAPL,MSFT.")
         instruments = _unique(asked)
-        # The same symbols are the same universe, whatever their order.
-        digest = hashlib.sha256("\n".join(sorted(each.symbol for each in instruments)).encode()).hexdigest()[:6]
-        first = instruments[0].symbol
-        universe = first if len(instruments) == 1 else f"{first}-and-{len(instruments) - 1}-more-{digest}"
+        universe = _name_symbols([each.symbol for each in instruments])
     elif universe_file is not None:
         instruments = read_universe(universe_file)
-        universe = Path(universe_file).name.split(".")[0]
+        universe = _name_file(universe_file)
     elif listed is not None:
         instruments = tuple(Instrument(symbol=symbol) for symbol in listed["symbol"])
         universe = source.default_universe
@@ -250,6 +258,16 @@ def _choose_instruments(
         for each in instruments
     )
     return universe, located
+
+
+def _name_symbols(symbols: Sequence[str]) -> str:
+    """A name for symbols typed by hand: the same symbols are the same universe, whatever their order."""
+    digest = hashlib.sha256("\n".join(sorted(symbols)).encode()).hexdigest()[:6]
+    return symbols[0] if len(symbols) == 1 else f"{symbols[0]}-and-{len(symbols) - 1}-more-{digest}"
+
+
+def _name_file(path: str) -> str:
+    return Path(path).name.split(".")[0]
 
 
 def _spans(listed: pd.DataFrame, symbols: Sequence[str]) -> pd.DataFrame:

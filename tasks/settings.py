@@ -38,6 +38,13 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("DATABASE_URL"),
         description="Address of a Postgres to use instead of the embedded one: postgresql://user:password@host/name.",
     )
+    alert_urls: SecretStr | None = Field(
+        default=None,
+        description="Addresses that alerts are delivered to, as `apprise` writes them, separated by spaces or commas.",
+    )
+    alert_reminder_days: int = Field(
+        default=7, ge=0, le=365, description="Days after which an open alert is told again; 0: never."
+    )
     yahoo_workers: int = Field(default=4, ge=1, le=16, description="Symbols asked of Yahoo at once.")
     yahoo_base_url: str | None = Field(
         default=None, description="Server asked in place of Yahoo's own, for proxies and tests."

@@ -12,6 +12,7 @@ MAY_ENTER = {"flows": {"flows", "tasks"}, "tasks": {"tasks", "model", "sql"}, "m
 KEPT_IN = {
     "prefect": ("flows/", "tasks/"),
     "yfinance": ("tasks/sources/yahoo.py",),
+    "apprise": ("tasks/sending.py",),
     "sqlalchemy": ("sql/",),
     "psycopg2": ("sql/",),
     "alembic": ("sql/",),

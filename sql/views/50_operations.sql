@@ -37,27 +37,103 @@ comment on column report.data_quality.bars_revised is 'Bars of the symbol that t
 comment on column report.data_quality.bars_excluded is 'Bars of the symbol that are not used, see report.finding.';
 comment on column report.data_quality.bars_repaired is 'Bars, splits or dividends of the symbol that are used otherwise than they came.';
 
-create view report.overdue as
-with wanted as (
-    -- A week of weekdays after a month's end leaves room for holidays, whatever the exchange.
-    select (date_trunc('month', (now() at time zone 'UTC') - interval '9 days') - interval '1 month')::date as origin_month
-)
+create view report.watched as
 select
-    s.source, s.universe, wanted.origin_month, s.newest_origin_month,
-    (wanted.origin_month + interval '1 month')::date + 9 as due_on
-from wanted
-cross join (
-    select source, universe, max(origin_month) as newest_origin_month
-    from report.published_run
-    where not is_retrospective
-    group by source, universe
-) s
-where s.newest_origin_month < wanted.origin_month;
+    w.source, w.universe, w.due_sessions, w.exchange_mics, w.first_month, p.newest_origin_month, next.origin_month as next_origin_month,
+    greatest(
+        coalesce(d.due_on, (next.origin_month + interval '1 month')::date + 2 + w.due_sessions * 7 / 5),
+        (w.watched_since at time zone 'UTC')::date + 1
+    ) as next_due_on, w.watched_since
+from ops.watched_universe w
+left join lateral (
+    select max(origin_month) as newest_origin_month from report.published_run where source = w.source and universe = w.universe
+) p on true
+cross join lateral (
+    select greatest(w.first_month, (p.newest_origin_month + interval '1 month')::date) as origin_month
+) next
+left join ops.due_month d on d.source = w.source and d.universe = w.universe and d.origin_month = next.origin_month
+where w.ended_at is null
+order by w.source, w.universe;
+comment on view report.watched is 'One row per source and universe in regular service: which month is waited for, and until when.';
+comment on column report.watched.due_sessions is 'A month is due at the end of this session, counted from the first one after it.';
+comment on column report.watched.newest_origin_month is 'Newest month published; null: none yet.';
+comment on column report.watched.next_origin_month is 'Month waited for.';
+comment on column report.watched.next_due_on is 'Last day on which it is in time.';
+comment on column report.watched.watched_since is 'When the watch began, UTC. What was due earlier is due the day after.';
+
+-- The dead man's switch: tables and the clock alone, whatever else is down. Where no due date was written ahead, weekdays and
+-- two days more stand in for sessions.
+create view report.overdue as
+select
+    w.source, w.universe, max(m.origin_month) as origin_month, w.newest_origin_month, min(m.due_on) as due_on,
+    count(*) as months_overdue, (now() at time zone 'UTC')::date - min(m.due_on) as days_overdue,
+    w.due_sessions, last.run_id as last_run_id, last.status as last_status, last.message as last_message
+from report.watched w
+cross join lateral (
+    select month::date as origin_month,
+           greatest(
+               coalesce(d.due_on, (month + interval '1 month')::date + 2 + w.due_sessions * 7 / 5),
+               (w.watched_since at time zone 'UTC')::date + 1
+           ) as due_on
+    from generate_series(
+        w.next_origin_month::timestamp, date_trunc('month', now() at time zone 'UTC') - interval '1 month', interval '1 month'
+    ) as month
+    left join ops.due_month d on d.source = w.source and d.universe = w.universe and d.origin_month = month::date
+) m
+left join lateral (
+    select r.run_id, r.status, r.message from ops.run r
+    where r.source = w.source and r.universe = w.universe
+    order by r.run_id desc limit 1
+) last on true
+where m.due_on < (now() at time zone 'UTC')::date
+group by w.source, w.universe, w.newest_origin_month, w.due_sessions, last.run_id, last.status, last.message;
 comment on view report.overdue is
-    'One row per source and universe in regular service whose last month is not published nine days into the next. Universes only ever run for past months are not watched.';
+    'One row per source and universe in regular service with a month that is due and not published. Needs no program to run. Universes only ever run for past months, or no longer watched, are not in it.';
+comment on column report.overdue.origin_month is 'Newest month that is due and not published.';
+comment on column report.overdue.newest_origin_month is 'Newest month published; null: none yet.';
+comment on column report.overdue.due_on is 'Last day on which the oldest of the missing months was in time.';
+comment on column report.overdue.months_overdue is 'Months missing.';
+comment on column report.overdue.days_overdue is 'Days since due_on.';
+comment on column report.overdue.due_sessions is 'A month is due at the end of this session, counted from the first one after it.';
+comment on column report.overdue.last_run_id is 'Newest run of the universe, of whichever month; null: none was ever begun.';
 
 create view report.open_alert as
-select alert_id, kind, subject, severity, title, detail, look_deeper_sql, run_id, opened_at, acknowledged_at
-from ops.alert
-where resolved_at is null;
+select
+    a.alert_id, a.kind, a.subject, a.severity, a.title, a.detail, a.look_deeper_sql, a.run_id, a.origin_month, a.opened_at, a.changed_at,
+    a.times_seen, a.acknowledged_at, told.addresses_told, told.last_told_at, told.messages_waiting
+from ops.alert a
+cross join lateral (
+    select count(distinct address_id) filter (where delivered_at is not null) as addresses_told,
+           max(delivered_at) as last_told_at, count(*) filter (where delivered_at is null) as messages_waiting
+    from ops.delivery d where d.alert_id = a.alert_id and d.address_id <> 'prefect'
+) told
+where a.resolved_at is null;
 comment on view report.open_alert is 'One row per alert that has not cleared.';
+comment on column report.open_alert.addresses_told is 'Addresses that have accepted a message about it.';
+comment on column report.open_alert.last_told_at is 'When one last did, UTC.';
+comment on column report.open_alert.messages_waiting is 'Messages about it that were tried and not accepted yet.';
+
+create view report.delivery as
+select
+    d.alert_id, a.kind, a.subject, d.event, d.number, t.address, d.attempts, d.first_attempt_at, d.last_attempt_at, d.delivered_at, d.last_error,
+    case
+        when d.delivered_at is not null then 'delivered'
+        when d.event <> 'cleared' and a.resolved_at is not null then 'overtaken'
+        else 'waiting'
+    end as state
+from ops.delivery d
+join ops.alert a using (alert_id)
+join ops.address t using (address_id)
+order by d.last_attempt_at desc, d.alert_id desc;
+comment on view report.delivery is 'One row per alert, address and message, newest first: what was told to whom, and what still waits.';
+comment on column report.delivery.event is 'opened; reminder (its number beside it); cleared.';
+comment on column report.delivery.address is 'Where to, without anything secret.';
+comment on column report.delivery.state is 'delivered; waiting (tried again at the next run or watch); overtaken (the alert cleared before it could be told, and the message that it did says both).';
+
+create view report.address as
+select address, failed_rounds, failing_since, last_error, last_delivered_at, first_used_at, last_used_at, address_id
+from ops.address
+order by first_used_at, address;
+comment on view report.address is 'One row per address alerts were ever to be delivered to, without anything secret.';
+comment on column report.address.failed_rounds is 'Rounds of delivery in a row in which it accepted nothing; three open an alert.';
+comment on column report.address.address_id is 'Fingerprint, by which it is known without being stored.';

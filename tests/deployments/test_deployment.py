@@ -75,8 +75,13 @@ class Machine:
 
     @property
     def deployment(self) -> dict[str, Any]:
-        """The deployment as the server keeps it."""
+        """The monthly deployment as the server keeps it."""
         return dict(self.ask("/deployments/name/monthly_forecast/monthly"))
+
+    @property
+    def watch(self) -> dict[str, Any]:
+        """The daily watch as the server keeps it."""
+        return dict(self.ask("/deployments/name/watch_service/watch"))
 
 
 @pytest.fixture(scope="module")
@@ -146,14 +151,22 @@ def test_the_deployment_is_monthly_one_at_a_time_in_the_exchanges_time(machine: 
     assert (ROOT / deployment["parameters"]["universe"]).is_file()
 
 
+def test_the_watch_is_daily_and_one_at_a_time(machine: Machine) -> None:
+    (schedule,) = machine.watch["schedules"]
+    assert schedule["schedule"]["cron"] == "0 7 * * *"
+    assert machine.watch["global_concurrency_limit"]["limit"] == 1
+    assert machine.watch["concurrency_options"]["collision_strategy"] == "CANCEL_NEW"
+
+
 def test_the_deployment_holds_in_any_checkout(machine: Machine) -> None:
     """Only paths that count from the worker's directory: whoever deploys may work elsewhere."""
-    assert str(ROOT) not in json.dumps(machine.deployment)
+    assert str(ROOT) not in json.dumps([machine.deployment, machine.watch])
 
 
 def test_the_scheduler_makes_runs_of_it(machine: Machine) -> None:
     """A pinned version once broke this in silence."""
-    wanted = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
+    ours = {"id": {"any_": [machine.deployment["id"]]}}
+    wanted = {"flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}, "deployments": ours}
     _await(lambda: bool(machine.ask("/flow_runs/filter", wanted)), seconds=40)
     starts = sorted(run["expected_start_time"] for run in machine.ask("/flow_runs/filter", wanted))
     assert all(re.match(r"\d{4}-\d\d-03T1[01]:00:00", start) for start in starts)  # UTC, with and without summer time
@@ -197,6 +210,38 @@ def test_a_manual_trigger_runs_the_same_flow(machine: Machine, database_url: str
         cursor.execute("select count(*) from report.latest_forecast")
         assert cursor.fetchone() == (24,)
     connection.close()
+
+
+def test_a_triggered_run_that_cannot_begin_is_an_alert(machine: Machine, database_url: str, tmp_path: Path) -> None:
+    """The worker's own output is all that would tell otherwise; and the watch runs under a worker, too."""
+    for deployment, parameters in (
+        (machine.deployment, {**SAMPLE, "as_of": "2999-01-31"}),
+        (machine.watch, {}),
+    ):
+        given = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+        assert machine.ask(f"/deployments/{deployment['id']}/create_flow_run", given)
+    worked = subprocess.run(
+        [*shlex.split(documented_line("prefect worker start").replace("--limit 1", "--limit 2")), "--run-once"],
+        env=machine.environment | {"DATABASE_URL": database_url, "BELLWETHER_HOME": str(tmp_path)},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert worked.returncode == 0, worked.stderr
+    connection = psycopg2.connect(database_url)
+    with connection.cursor() as cursor:
+        cursor.execute("select kind, subject, detail like '%received 2999-01-31%' from report.open_alert")
+        assert cursor.fetchall() == [("failed_run", "sample/sample", True)]
+        cursor.execute("select count(*) from ops.run")
+        assert cursor.fetchone() == (0,)
+    connection.close()
+    ours = {
+        "deployments": {"id": {"any_": [machine.watch["id"]]}},
+        "flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}},
+    }
+    assert len(machine.ask("/flow_runs/filter", ours)) == 1
 
 
 @pytest.mark.parametrize("universe", sorted((ROOT / "deployments/universes").glob("*.csv")), ids=lambda path: path.stem)

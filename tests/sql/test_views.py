@@ -318,27 +318,76 @@ def months_back(day: date, months: int) -> date:
     return date(place // 12, place % 12 + 1, 1)
 
 
-def test_overdue_watches_universes_in_regular_service(cursor: Cursor) -> None:
-    """A month is due on the tenth day of the next, so up to the ninth the month before last is still good enough."""
-    (today,) = select(cursor, "select (now() at time zone 'UTC')::date")[0]
-    wanted = months_back(today, 1 if today.day >= 10 else 2)
+def watch(cursor: Cursor, universe: str, first_month: date, due: dict[date, date], **changes: Any) -> None:
+    """Put a universe on the watch list, with the days on which its months are due."""
+    row = {
+        "source": "file",
+        "universe": universe,
+        "exchange_mics": ["XNYS"],
+        "due_sessions": 5,
+        "first_month": first_month,
+        "watched_since": START,
+    }
+    insert(cursor, "ops.watched_universe", **(row | changes))
+    for month, day in due.items():
+        insert(cursor, "ops.due_month", source="file", universe=universe, origin_month=month, due_on=day)
 
-    def add(universe: str, origin_month: date, **changes: Any) -> None:
-        add_run(cursor, origin_month, universe=universe, **changes)
 
-    add("punctual", wanted)
-    add("late", months_back(wanted, 1))
-    add("late", months_back(wanted, 2))
-    add("failed", months_back(wanted, 1))
-    add("failed", wanted, status="failed")
-    now = datetime.now(UTC)
-    add("backfilled", months_back(wanted, 5), started_at=now, finished_at=now)
-    found = select(
-        cursor, "select universe, origin_month, newest_origin_month, due_on from report.overdue order by universe"
-    )
-    due_on = months_back(wanted, -1) + timedelta(days=9)
-    assert found == [(name, wanted, months_back(wanted, 1), due_on) for name in ("failed", "late")]
-    assert due_on <= today
+def test_overdue_is_what_is_watched_due_and_not_published(cursor: Cursor) -> None:
+    ((today,),) = select(cursor, "select (now() at time zone 'UTC')::date")
+    one, two, three = (months_back(today, months) for months in (1, 2, 3))
+    now, yesterday = datetime.now(UTC), today - timedelta(days=1)
+    past = {three: today - timedelta(days=60), two: today - timedelta(days=30), one: yesterday}
+
+    watch(cursor, "punctual", one, past)
+    add_run(cursor, one, universe="punctual")
+    watch(cursor, "due today", one, {one: today})
+    watch(cursor, "late", three, past)
+    add_run(cursor, two, universe="late")
+    # Its first regular run failed, and so did every other.
+    watch(cursor, "never", three, past)
+    failed = add_run(cursor, one, universe="never", status="failed", message="no source")
+    watch(cursor, "caught up", three, past)  # late, by hand, and good enough
+    add_run(cursor, one, universe="caught up", started_at=now, finished_at=now)
+    watch(cursor, "retired", three, past, ended_at=now)
+    watch(cursor, "young", three, past, watched_since=now)
+    add_run(cursor, three, universe="by hand", started_at=now, finished_at=now)
+    assert select(
+        cursor,
+        "select universe, origin_month, newest_origin_month, due_on, months_overdue, days_overdue, last_run_id, "
+        "last_status, last_message from report.overdue where universe <> 'late' order by universe",
+    ) == [("never", one, None, past[three], 3, 60, failed, "failed", "no source")]
+    assert select(
+        cursor,
+        "select origin_month, newest_origin_month, due_on, months_overdue, days_overdue, last_status "
+        "from report.overdue where universe = 'late'",
+    ) == [(one, two, yesterday, 1, 1, "published")]
+
+
+def test_overdue_needs_no_due_dates_written_ahead(cursor: Cursor) -> None:
+    """Five sessions are seven days, and two more for holidays: the tenth of the month after."""
+    ((today,),) = select(cursor, "select (now() at time zone 'UTC')::date")
+    watch(cursor, "u", months_back(today, 3), {})
+    ((due_on, months),) = select(cursor, "select due_on, months_overdue from report.overdue")
+    assert due_on == months_back(today, 2) + timedelta(days=9)
+    assert months == (3 if today.day > 10 else 2)
+
+
+def test_watched_says_what_is_waited_for(cursor: Cursor) -> None:
+    ((today,),) = select(cursor, "select (now() at time zone 'UTC')::date")
+    last, this, following = (months_back(today, months) for months in (1, 0, -1))
+    watch(cursor, "new", last, {last: today})
+    watch(cursor, "published", months_back(today, 5), {this: following})
+    add_run(cursor, last, universe="published")
+    watch(cursor, "retired", last, {}, ended_at=START)
+    watch(cursor, "young", last, {last: today}, watched_since=datetime.now(UTC))
+    assert select(
+        cursor, "select universe, newest_origin_month, next_origin_month, next_due_on from report.watched order by 1"
+    ) == [
+        ("new", None, last, today),
+        ("published", last, this, following),
+        ("young", None, last, today + timedelta(days=1)),
+    ]
 
 
 def test_open_alert_shows_those_that_have_not_cleared(cursor: Cursor) -> None:

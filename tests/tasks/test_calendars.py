@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pytest
 
-from tasks.calendars import has_calendar, last_closed_session, month_table
+from tasks.calendars import due_days, has_calendar, last_closed_session, month_table
 from tasks.errors import BadRequestError
 
 NEW_YORK_WINTER = timezone(timedelta(hours=-5))
@@ -102,3 +102,38 @@ def test_month_table_agrees_with_fifty_years_of_recorded_sessions(shared_data: P
     assert len(months) == 587
     assert months["last_session"].tolist() == expected["last_session"].tolist()
     assert months["sessions_expected"].tolist() == expected["sessions_expected"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("mics", "month", "sessions", "expected"),
+    [
+        (["XNYS"], date(2026, 10, 1), 1, date(2026, 11, 2)),  # the 1st is a Sunday
+        (["XNYS"], date(2026, 10, 31), 5, date(2026, 11, 6)),
+        (["XNYS"], date(2026, 12, 1), 3, date(2027, 1, 6)),  # New Year is a Friday
+        (["XNYS"], date(2025, 12, 1), 1, date(2026, 1, 2)),
+        (["XNYS", "XTKS"], date(2025, 12, 1), 1, date(2026, 1, 5)),  # Tokyo opens on the 5th
+        (["XNYS"], date(2026, 10, 1), 15, date(2026, 11, 20)),
+        (["XNYS"], date(2026, 10, 1), 19, date(2026, 11, 27)),  # Thanksgiving is none
+        # Beyond what Shanghai has published: the first weekday, Thursday, and a week.
+        (["XSHG"], date(2035, 10, 1), 1, date(2035, 11, 8)),
+    ],
+)
+def test_due_days_counts_sessions_of_the_exchange_that_comes_last(
+    mics: list[str], month: date, sessions: int, expected: date
+) -> None:
+    assert due_days(mics, [month], sessions) == [(month.replace(day=1), expected)]
+
+
+def test_due_days_gives_one_day_a_month_in_order() -> None:
+    due = due_days(["XLON"], [date(2026, month, 1) for month in (3, 1, 2)], 1)
+    # Easter Monday 2026 is the 6th of April; the 1st of February and of March are Sundays.
+    assert due == [
+        (date(2026, 3, 1), date(2026, 4, 1)),
+        (date(2026, 1, 1), date(2026, 2, 2)),
+        (date(2026, 2, 1), date(2026, 3, 2)),
+    ]
+
+
+def test_due_days_refuses_an_exchange_without_a_calendar() -> None:
+    with pytest.raises(BadRequestError, match="NONE"):
+        due_days(["NONE"], [date(2026, 1, 1)], 1)

@@ -1,0 +1,36 @@
+"""The daily watch: has every run ended, is every month there, and does everybody know?"""
+
+from typing import Annotated
+
+from prefect import flow
+from pydantic import Field
+
+from tasks.database import get_store
+from tasks.delivering import deliver_alerts
+from tasks.duty import reporting_unreachable
+from tasks.settings import get_settings
+from tasks.watching import WatchSummary, extend_due_months, find_lost_runs, find_overdue, summarise_watch
+
+
+@flow(name="watch_service")
+def watch_service(stuck_hours: Annotated[int, Field(ge=1, le=240)] = 12) -> WatchSummary:
+    """Look for runs that were killed or do not end and for months that are overdue, and deliver what there is to tell.
+
+    Needs Postgres alone; `bellwether watch` calls it without Prefect. Running it again tells nothing twice.
+
+    Args:
+        stuck_hours: A run that has not ended after so many hours is an alert.
+
+    Returns:
+        How things stand.
+
+    Raises:
+        DatabaseUnavailableError: if the database cannot be reached, which the addresses are told of.
+    """
+    with reporting_unreachable():
+        store = get_store()
+        extend_due_months(store)
+        found = find_lost_runs(store, stuck_hours)
+        find_overdue(store)
+        rounds = deliver_alerts(store, get_settings())
+        return summarise_watch(store, found, rounds)

@@ -1,0 +1,202 @@
+"""The door's verbs about alerts: raised, told to addresses, cleared; and about the months that are waited for."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+from psycopg2.errors import LockNotAvailable
+from sqlalchemy.exc import DBAPIError
+
+from sql.door import Door, own_words
+from sql.queries import statement
+
+
+class AlertVerbs(Door):
+    """What is wrong, who was told, and what is due when."""
+
+    def open_alert(self, alert: Mapping[str, Any], *, now: datetime, run_id: int | None = None) -> None:
+        """Raise an alert; one that is open already is seen once more, with the newest text.
+
+        Args:
+            alert: kind, subject, severity, title, detail, look_deeper_sql and, when it is about a month, origin_month.
+            now: The moment, UTC.
+            run_id: Run that raised it, if any.
+        """
+        with self._cursor() as cursor:
+            cursor.execute(statement("open_alert"), alert_parameters(alert, run_id=run_id, opened_at=now))
+
+    def resolve_alert(self, kind: str, subject: str, *, now: datetime, origin_month: date | None = None) -> bool:
+        """Clear an alert, unless it is about a month after `origin_month`; returns whether there was one."""
+        row = {"kind": kind, "subject": subject, "now": now, "origin_month": origin_month, "run_id": None}
+        return self._changes("resolve_alert", **row)
+
+    def read_alert(self, alert_id: int) -> dict[str, Any] | None:
+        """An alert by its number: the columns of `ops.alert`."""
+        return self._read_one("alert", alert_id=alert_id)
+
+    def acknowledge_alert(self, alert_id: int, *, now: datetime) -> bool:
+        """Note that a person knows of an open alert; returns whether that is new."""
+        return self._changes("acknowledge_alert", alert_id=alert_id, now=now)
+
+    def close_alert(self, alert_id: int, *, now: datetime) -> bool:
+        """Clear an alert by hand; returns whether it was open."""
+        return self._changes("close_alert", alert_id=alert_id, now=now)
+
+    @contextmanager
+    def serving(self, address_id: str, *, wait_seconds: float) -> Iterator[bool]:
+        """Hold an address for this process while it is told things; yields False when another one has it for too long.
+
+        The lock belongs to a connection of its own, so Postgres lets go of it when the process ends, however it ends.
+        """
+        with own_words(self.address):
+            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            try:
+                timeout = sa.text("select set_config('lock_timeout', :milliseconds, false)")
+                connection.execute(timeout, {"milliseconds": f"{int(wait_seconds * 1000)}"})
+                lock = sa.text("select pg_advisory_lock(hashtextextended(:name, 0))")
+                connection.execute(lock, {"name": f"address {address_id}"})
+                is_held = True
+            except DBAPIError as error:
+                if not isinstance(error.orig, LockNotAvailable):
+                    connection.close()
+                    raise
+                is_held = False
+        try:
+            yield is_held
+        finally:
+            # Closed for good, not handed back to the pool: the lock and the timeout end with it.
+            connection.invalidate()
+            connection.close()
+
+    def use_address(self, address_id: str, address: str, *, now: datetime) -> None:
+        """Note that an address is among those set; `address` is it without anything secret."""
+        with self._cursor() as cursor:
+            cursor.execute(statement("use_address"), {"address_id": address_id, "address": address, "now": now})
+
+    def read_due_messages(self, address_id: str, *, reminder_days: int, now: datetime) -> list[dict[str, Any]]:
+        """What an address is to be told, in order: columns of `ops.alert`, event, number, is_opened_told, attempts.
+
+        Args:
+            address_id: The address, which the caller holds.
+            reminder_days: An open alert nobody took note of is told again so many days after the last time; 0: never.
+            now: Start of the round, UTC.
+        """
+        with self._cursor() as cursor:
+            row = {"address_id": address_id, "reminder_days": reminder_days, "now": now}
+            cursor.execute(statement("due_messages"), row)
+            assert cursor.description is not None  # noqa: S101  the statement is a select
+            names = [column.name for column in cursor.description]
+            return [dict(zip(names, each, strict=True)) for each in cursor.fetchall()]
+
+    def begin_message(self, message: Mapping[str, Any], address_id: str, *, now: datetime) -> bool:
+        """Count an attempt before it is made; returns False when the message was delivered meanwhile.
+
+        Args:
+            message: alert_id, event, number, as read.
+            address_id: Where to.
+            now: The moment up to which the message knows what happened: the start of the round, UTC.
+        """
+        return self._changes("begin_message", **_message_key(message), address_id=address_id, now=now)
+
+    def end_message(
+        self, message: Mapping[str, Any], address_id: str, *, delivered_at: datetime | None, last_error: str | None
+    ) -> None:
+        """Note what became of the attempt."""
+        row = {"address_id": address_id, "delivered_at": delivered_at, "last_error": last_error}
+        self._changes("end_message", **_message_key(message), **row)
+
+    def end_round(self, address_id: str, *, is_accepting: bool, last_error: str | None, now: datetime) -> None:
+        """Note whether an address accepted anything in a round in which there was something to tell."""
+        row = {"is_accepting": is_accepting, "last_error": last_error, "now": now}
+        self._changes("end_round", address_id=address_id, **row)
+
+    def watch_universe(
+        self,
+        source: str,
+        universe: str,
+        *,
+        exchange_mics: Sequence[str],
+        due_sessions: int,
+        origin_month: date,
+        now: datetime,
+    ) -> None:
+        """Wait for the universe's months, from `origin_month` on unless it is watched already."""
+        row = {"source": source, "universe": universe, "exchange_mics": list(exchange_mics)}
+        self._changes("watch_universe", **row, due_sessions=due_sessions, origin_month=origin_month, now=now)
+
+    def unwatch_universe(self, source: str, universe: str, *, now: datetime) -> bool:
+        """Wait for it no longer, and clear what is said of its months; returns whether it was watched."""
+        with self._cursor() as cursor:
+            cursor.execute(statement("unwatch_universe"), {"source": source, "universe": universe, "now": now})
+            was_watched = bool(cursor.rowcount)
+            row = {"kind": "overdue", "subject": f"{source}/{universe}", "now": now}
+            cursor.execute(statement("resolve_alert"), {**row, "origin_month": None, "run_id": None})
+        return was_watched
+
+    def plan_due_months(self, source: str, universe: str, due: Sequence[tuple[date, date]], *, now: datetime) -> None:
+        """Write ahead when a watched universe's months are due.
+
+        Args:
+            source: Source of the bars.
+            universe: Name of the set of symbols.
+            due: Origin month, and the last day on which it is in time.
+            now: The moment, UTC: what is past is left as it is.
+        """
+        row = {"origin_months": [month for month, _ in due], "due_dates": [day for _, day in due]}
+        self._changes("plan_due_months", source=source, universe=universe, **row, now=now)
+
+    def read_running_runs(self) -> pd.DataFrame:
+        """Runs without an end: run_id, source, universe, origin_month, started_at, is_held (by a process)."""
+        return self._read("running_runs")
+
+    def abandon_run(self, run_id: int, alert: Mapping[str, Any], *, now: datetime) -> bool:
+        """Mark a run as having lost its process, and raise the alert about it; the caller holds its month.
+
+        Returns:
+            Whether it was still marked as running.
+        """
+        with self._cursor() as cursor:
+            cursor.execute(statement("abandon_run"), {"run_id": run_id, "now": now})
+            if not cursor.rowcount:
+                return False
+            cursor.execute(statement("open_alert"), alert_parameters(alert, run_id=run_id, opened_at=now))
+            return True
+
+    def add_unreachable(
+        self, alert: Mapping[str, Any], told: Sequence[tuple[str, str, datetime]], *, opened_at: datetime, now: datetime
+    ) -> None:
+        """Write down an alert that was told while the database could not be reached; it has cleared by now.
+
+        Args:
+            alert: As in `open_alert`.
+            told: Addresses that accepted it: address_id, address, when.
+            opened_at: When it began, UTC.
+            now: The moment, UTC.
+        """
+        with self._cursor() as cursor:
+            cursor.execute(statement("add_unreachable"), {**alert, "opened_at": opened_at, "now": now})
+            added = cursor.fetchone()
+            if added is None:
+                return
+            for address_id, address, moment in told:
+                row = {"address_id": address_id, "address": address, "now": moment}
+                cursor.execute(statement("use_address"), row)
+                cursor.execute(statement("add_told"), {**row, "alert_id": added[0]})
+
+    def _changes(self, name: str, **parameters: object) -> bool:
+        """Run a statement that changes rows; returns whether it changed any."""
+        with self._cursor() as cursor:
+            cursor.execute(statement(name), parameters)
+            return bool(cursor.rowcount)
+
+
+def alert_parameters(alert: Mapping[str, Any], *, run_id: int | None, opened_at: datetime) -> dict[str, Any]:
+    """An alert as parameters of `open_alert.sql`."""
+    return {"origin_month": None, **alert, "run_id": run_id, "opened_at": opened_at}
+
+
+def _message_key(message: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: message[name] for name in ("alert_id", "event", "number")}

@@ -1,0 +1,1 @@
+select * from report.address where address_id <> 'prefect'

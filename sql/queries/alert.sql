@@ -1,0 +1,1 @@
+select * from ops.alert where alert_id = %(alert_id)s

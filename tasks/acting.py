@@ -1,0 +1,93 @@
+"""What a person does about alerts: takes note of them, closes them, tries the addresses, ends a watch."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+from tasks.addresses import Address
+from tasks.database import database_errors, get_store
+from tasks.delivering import configured_addresses, send_test
+from tasks.errors import BadRequestError, DeliveryFailedError
+from tasks.sending import Answer
+from tasks.settings import Settings
+
+
+def acknowledge(alert_ids: Sequence[int]) -> list[str]:
+    """Take note of alerts, all or none; returns what became of each, in a sentence.
+
+    Raises:
+        BadRequestError: if one of them is unknown.
+    """
+    with database_errors():
+        store = get_store()
+        known = {alert_id: store.read_alert(alert_id) for alert_id in alert_ids}
+        if unknown := [str(alert_id) for alert_id, alert in known.items() if alert is None]:
+            raise BadRequestError(f"There is no alert {', '.join(unknown)}; `bellwether alerts list --all` shows them.")
+        lines = []
+        for alert_id, alert in known.items():
+            assert alert is not None  # noqa: S101  refused above
+            if store.acknowledge_alert(alert_id, now=datetime.now(UTC)):
+                became = "acknowledged; no reminders from now on"
+            elif alert["resolved_at"] is not None:
+                became = f"cleared already, on {alert['resolved_at']:%Y-%m-%d %H:%M} UTC"
+            else:
+                became = "acknowledged already"
+            lines.append(f"Alert {alert_id}, {alert['title']}: {became}.")
+    return lines
+
+
+def close(alert_id: int) -> str:
+    """Clear an alert by hand; returns what became of it.
+
+    Raises:
+        BadRequestError: if it is unknown.
+    """
+    with database_errors():
+        store = get_store()
+        alert = store.read_alert(alert_id)
+        if alert is None:
+            raise BadRequestError(f"There is no alert {alert_id}; `bellwether alerts list --all` shows them.")
+        is_new = store.close_alert(alert_id, now=datetime.now(UTC))
+    became = "closed; whoever was told of it is told so at the next run or watch" if is_new else "cleared already"
+    return f"Alert {alert_id}, {alert['title']}: {became}."
+
+
+def unwatch(universe: str) -> str:
+    """Wait for a universe's months no longer; returns what became of it.
+
+    Args:
+        universe: `source/universe`.
+
+    Raises:
+        BadRequestError: if it is not watched.
+    """
+    source, _, name = universe.partition("/")
+    with database_errors():
+        if not get_store().unwatch_universe(source, name, now=datetime.now(UTC)):
+            raise BadRequestError(
+                f"{universe!r} is not watched; `bellwether alerts watched` shows what is, as SOURCE/UNIVERSE."
+            )
+    return f"{universe} is no longer watched; its next run in regular service begins the watch anew."
+
+
+def test_addresses(settings: Settings) -> list[tuple[Address, Answer]]:
+    """Send every address a test message; returns what became of each.
+
+    Raises:
+        BadRequestError: if no address is set.
+    """
+    addresses = configured_addresses(settings)
+    if not addresses:
+        raise BadRequestError(
+            "No address is set: put one or more into `BELLWETHER_ALERT_URLS`, with spaces between; "
+            "docs/operations.md has examples."
+        )
+    with ThreadPoolExecutor(min(len(addresses), 4)) as pool:
+        return list(zip(addresses, pool.map(send_test, addresses), strict=True))
+
+
+def require_all_delivered(answers: Sequence[tuple[Address, Answer]]) -> None:
+    """Raise when an address did not accept its message."""
+    failed = [f"{address}: {answer.reason}" for address, answer in answers if not answer.is_delivered]
+    if failed:
+        raise DeliveryFailedError(f"{len(failed)} of {len(answers)} addresses did not accept it. {'; '.join(failed)}.")

@@ -1,0 +1,268 @@
+"""Deliver: each alert once to each address, tried until accepted; told again while it is open, and when it clears.
+
+Each run and each daily watch does a round. What an address is to be told follows from `ops.alert` and from what it has
+accepted so far (`ops.delivery`), so nothing is queued that could get lost, and a message's row is there before it is
+sent. One process at a time serves an address. The one gap is between an address that accepts and the row that says so:
+a process killed there, or an answer that is lost, makes one message come twice; both carry the same reference.
+
+A round never raises, and ends: an address that is silent is left until the next one.
+"""
+
+import fcntl
+import json
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+import pandas as pd
+from prefect.events import emit_event
+from prefect.settings import PREFECT_API_URL
+
+from sql.store import Store
+from tasks import sending
+from tasks.addresses import Address, read_addresses
+from tasks.alerting import compose_message, database_alert, delivery_alert
+from tasks.progress import log_line
+from tasks.secrecy import without_secrets
+from tasks.settings import Settings
+
+FAILED_ROUNDS = 3
+"""Rounds in a row without success after which an address is an alert of its own."""
+ROUND_SECONDS = 90.0
+"""After which a round begins no further message to an address."""
+LOCK_SECONDS = 45.0
+"""How long another process is waited for that serves the same address."""
+_FAILURES_A_ROUND = 3
+_FORGOTTEN_AFTER = timedelta(days=7)
+_ADDRESSES_AT_ONCE = 4
+_PREFECT = "prefect"
+_STATE = "alerts-without-database.json"
+
+
+@dataclass(frozen=True)
+class Round:
+    """What came of a round at one address."""
+
+    address: str
+    delivered: int = 0
+    waiting: int = 0
+    reason: str | None = None
+    """Why something waits."""
+
+
+def deliver_alerts(store: Store, settings: Settings) -> list[Round]:
+    """Tell every address what it has not been told, and Prefect's automations; never raises.
+
+    Returns:
+        One round an address, for the screen; empty when none is set.
+    """
+    try:
+        addresses = configured_addresses(settings)
+        _write_down_unreachable(store, settings)
+        rounds = _serve(store, settings, addresses)
+        if _judge_addresses(store, addresses):
+            # What the addresses that work are to be told of those that do not.
+            working = [each for each in addresses if not _is_failing(store, each)]
+            again = {each.address: each for each in _serve(store, settings, working)}
+            rounds = [_add(each, again.get(each.address)) for each in rounds]
+        _emit_events(store)
+    except Exception as error:  # a month must not fail because its alerts cannot be told
+        log_line("alerts", f"not delivered: {without_secrets(f'{type(error).__name__}: {error}')}")
+        return []
+    for each in rounds:
+        if each.delivered or each.waiting:
+            rest = f", {each.waiting} waiting: {each.reason}" if each.waiting else ""
+            log_line("alerts", f"{each.address}: {each.delivered} delivered{rest}")
+    return rounds
+
+
+def configured_addresses(settings: Settings) -> list[Address]:
+    """The addresses set in this process's environment."""
+    return [] if settings.alert_urls is None else read_addresses(settings.alert_urls.get_secret_value())
+
+
+def send_test(address: Address) -> sending.Answer:
+    """Send an address a message that says only that it arrives."""
+    return sending.send(
+        address.url,
+        "Bellwether: test",
+        "This is a test of the address. Alerts will arrive like this one; nothing is wrong.",
+        "info",
+    )
+
+
+def tell_without_database(settings: Settings, message: str) -> None:
+    """Tell every address that the database cannot be reached, once, and again as reminders are due; never raises.
+
+    Who was told is kept in a file beside the embedded database, and moves to the database when that is back.
+    """
+    try:
+        with _state(settings) as state:
+            now = datetime.now(UTC)
+            state.setdefault("since", now.isoformat())
+            alert = state.setdefault("alert", dict(database_alert(message)))
+            told: dict[str, Any] = state.setdefault("told", {})
+            due = {
+                **alert,
+                "alert_id": 0,
+                "event": "opened",
+                "number": 0,
+                "opened_at": datetime.fromisoformat(state["since"]),
+                "acknowledged_at": None,
+                "times_seen": 1,
+            }
+            text = compose_message(due, reminder_days=0, now=now)
+            for address in configured_addresses(settings):
+                last = told.get(address.address_id, {}).get("at")
+                if last and not _is_reminder_due(datetime.fromisoformat(last), settings, now):
+                    continue
+                answer = sending.send(address.url, text.title, text.body, text.severity)
+                log_line("alerts", f"{address}: {'told' if answer.is_delivered else answer.reason}")
+                if answer.is_delivered:
+                    told[address.address_id] = {"address": address.name, "at": now.isoformat()}
+    except Exception as error:  # the error that led here is the one to report
+        log_line("alerts", f"not delivered: {type(error).__name__}")
+
+
+def _serve(store: Store, settings: Settings, addresses: Sequence[Address]) -> list[Round]:
+    if not addresses:
+        return []
+    with ThreadPoolExecutor(min(len(addresses), _ADDRESSES_AT_ONCE)) as pool:
+        return list(pool.map(lambda address: _serve_address(store, settings, address), addresses))
+
+
+def _serve_address(store: Store, settings: Settings, address: Address) -> Round:
+    """One round at one address, while this process alone serves it."""
+    with store.serving(address.address_id, wait_seconds=LOCK_SECONDS) as is_ours:
+        if not is_ours:
+            return Round(address.name, 0, 1, "another process is telling it")
+        now = datetime.now(UTC)
+        ends_at = time.monotonic() + ROUND_SECONDS
+        store.use_address(address.address_id, address.name, now=now)
+        due = store.read_due_messages(address.address_id, reminder_days=settings.alert_reminder_days, now=now)
+        delivered, failures, reason = 0, 0, None
+        for message in due:
+            if failures == _FAILURES_A_ROUND or time.monotonic() > ends_at:
+                break
+            if not store.begin_message(message, address.address_id, now=now):
+                continue
+            text = compose_message(message, reminder_days=settings.alert_reminder_days, now=now)
+            answer = sending.send(address.url, text.title, text.body, text.severity)
+            moment = datetime.now(UTC) if answer.is_delivered else None
+            store.end_message(message, address.address_id, delivered_at=moment, last_error=answer.reason)
+            delivered += answer.is_delivered
+            if not answer.is_delivered:
+                failures, reason = failures + 1, answer.reason
+                if answer.is_silent:
+                    break
+        if due:
+            is_accepting = delivered > 0
+            store.end_round(address.address_id, is_accepting=is_accepting, last_error=reason, now=now)
+        return Round(address.name, delivered, len(due) - delivered, reason)
+
+
+def _judge_addresses(store: Store, addresses: Sequence[Address]) -> bool:
+    """Raise an alert about each address that keeps failing, clear those of others; returns whether anything is new."""
+    now = datetime.now(UTC)
+    ours = {each.address_id for each in addresses}
+    is_news = False
+    for row in _rows(store.read_report("addresses")):
+        if row["address_id"] in ours and row["failed_rounds"] >= FAILED_ROUNDS:
+            is_news |= row["failed_rounds"] == FAILED_ROUNDS
+            store.open_alert(delivery_alert(row), now=now)
+        elif row["failed_rounds"] < FAILED_ROUNDS or row["last_used_at"] < now - _FORGOTTEN_AFTER:
+            is_news |= store.resolve_alert("delivery", row["address_id"], now=now)
+    return is_news
+
+
+def _is_failing(store: Store, address: Address) -> bool:
+    rows = {row["address_id"]: row for row in _rows(store.read_report("addresses"))}
+    return bool(rows[address.address_id]["failed_rounds"])
+
+
+def _emit_events(store: Store) -> None:
+    """One Prefect event for each alert that opened, changed or cleared: `bellwether.alert.opened` and so on.
+
+    Only where there is a server that lasts: one started for the time of a run has no automations. Prefect hands events
+    on in the background, so one may be lost with its process; it has an id of its own, so none counts twice.
+    """
+    if not PREFECT_API_URL.value():
+        return
+    with store.serving(_PREFECT, wait_seconds=LOCK_SECONDS) as is_ours:
+        now = datetime.now(UTC)
+        due = store.read_due_messages(_PREFECT, reminder_days=0, now=now) if is_ours else []
+        if due:
+            store.use_address(_PREFECT, "Prefect events", now=now)
+        for alert in due:
+            store.begin_message(alert, _PREFECT, now=now)
+            event = "changed" if alert["event"] == "reminder" else alert["event"]
+            began = alert["opened_at"].isoformat()
+            emitted = emit_event(
+                event=f"bellwether.alert.{event}",
+                id=uuid5(NAMESPACE_URL, f"bellwether/{alert['alert_id']}/{began}/{event}/{alert['number']}"),
+                resource={
+                    "prefect.resource.id": f"bellwether.alert.{alert['alert_id']}",
+                    "prefect.resource.name": alert["title"],
+                    "bellwether.kind": alert["kind"],
+                    "bellwether.subject": alert["subject"],
+                    "bellwether.severity": alert["severity"],
+                },
+                payload={"detail": alert["detail"], "opened_at": began, "look_deeper_sql": alert["look_deeper_sql"]},
+            )
+            reason = None if emitted else "Prefect did not take the event"
+            store.end_message(alert, _PREFECT, delivered_at=now if emitted else None, last_error=reason)
+
+
+def _write_down_unreachable(store: Store, settings: Settings) -> None:
+    """The database is back: what was told meanwhile becomes an alert that has cleared, so that this is told, too."""
+    if not (settings.home / _STATE).exists():
+        return
+    with _state(settings) as state:
+        if state:
+            told = [
+                (address_id, each["address"], datetime.fromisoformat(each["at"]))
+                for address_id, each in state["told"].items()
+            ]
+            since = datetime.fromisoformat(state["since"])
+            store.add_unreachable(state["alert"], told, opened_at=since, now=datetime.now(UTC))
+        state.clear()
+
+
+@contextmanager
+def _state(settings: Settings) -> Iterator[dict[str, Any]]:
+    """The file's content, for this process alone, and written back; a file left empty is one that was not there."""
+    path: Path = settings.home / _STATE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        try:
+            state = json.loads(file.read() or "{}")
+        except ValueError:
+            state = {}  # cut short by a full disk, say: better told twice than not
+        try:
+            yield state
+        finally:
+            file.truncate(0)
+            file.write(json.dumps(state) if state else "")
+
+
+def _is_reminder_due(last: datetime, settings: Settings, now: datetime) -> bool:
+    days = settings.alert_reminder_days
+    return days > 0 and now - last >= timedelta(days=days)
+
+
+def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(name): value for name, value in row.items()} for row in frame.astype(object).to_dict("records")]
+
+
+def _add(first: Round, second: Round | None) -> Round:
+    if second is None:
+        return first
+    return Round(first.address, first.delivered + second.delivered, second.waiting, second.reason)
