@@ -16,7 +16,7 @@ from tasks.forecasting import make_forecasts, publish_month
 from tasks.ingestion import fetch_bars, split_fetched
 from tasks.ledger import open_run
 from tasks.monitoring import watch_drift
-from tasks.planning import earlier_month_ends, plan_month
+from tasks.planning import earlier_month_ends, passing_over, plan_month
 from tasks.reporting import MonthSummary, summarise_month, summarise_published
 from tasks.scoring import score_past_forecasts
 from tasks.settings import Mode, get_settings
@@ -48,7 +48,8 @@ def monthly_forecast(
         mode: `auto` has the gate choose; or `keep` the model in service, `fine-tune` it, `retrain` one from scratch, or
             serve the `baseline`.
         rerun: Make a correction when the month is already published; otherwise such a run changes nothing.
-        catch_up: So many earlier months are forecast first, oldest first; those already published stay as they are.
+        catch_up: So many earlier months are forecast first, oldest first; those already published stay as they are, and
+            those that lack prices or history are passed over.
         min_coverage: Share of the universe that must have its month; below it nothing is published.
         chunk_symbols: Symbols fetched and checked by one task.
         due_sessions: A month of the universe is overdue when it is not published by so many sessions after it.
@@ -78,9 +79,11 @@ def monthly_forecast(
     expect_months(store, plan)
     if catch_up:
         # Each month knows what the one before it learnt, so the last one is planned anew, too.
-        for day in [*earlier_month_ends(plan, catch_up), plan.as_of]:
-            summary = monthly_forecast(day, source, symbols, universe, mode, rerun, 0, min_coverage, chunk_symbols)
-        return summary
+        for day in earlier_month_ends(plan, catch_up):
+            # A month of the past that cannot be made must not keep the newest from its readers.
+            with passing_over(day):
+                monthly_forecast(day, source, symbols, universe, mode, rerun, 0, min_coverage, chunk_symbols)
+        return monthly_forecast(plan.as_of, source, symbols, universe, mode, rerun, 0, min_coverage, chunk_symbols)
 
     if plan.published_run_id is not None:
         return summarise_published(store, plan)

@@ -167,6 +167,22 @@ def test_monthly_forecast_leaves_a_stale_symbol_out_and_names_it(
     assert query(database_url, "select distinct symbol from forecast.forecast order by 1") == [("COMP",), ("SPX",)]
 
 
+def test_monthly_forecast_catch_up_passes_over_a_month_without_prices(
+    machine: None, database_url: str, index_bars: pd.DataFrame, tmp_path: Path
+) -> None:
+    """As after an outage: the month between is made, and one that never can be does not keep the newest back."""
+    is_hole = index_bars["date"].between("2018-10-15", "2018-10-31") & (index_bars["ticker"] == "SPX")
+    source = write_prices(tmp_path / "p.csv", index_bars[~is_hole])
+    summary = monthly_forecast(as_of=date(2018, 12, 31), source=source, catch_up=2)
+    assert summary.key.origin_month == date(2018, 12, 1)
+    assert query(database_url, "select origin_month, status from ops.run order by run_id") == [
+        (date(2018, 10, 1), "failed"),
+        (date(2018, 11, 1), "published"),
+        (date(2018, 12, 1), "published"),
+    ]
+    assert query(database_url, "select kind from report.open_alert") == []
+
+
 def test_monthly_forecast_publishes_nothing_below_the_coverage_and_says_so(
     machine: None, database_url: str, index_bars: pd.DataFrame, tmp_path: Path
 ) -> None:
