@@ -18,7 +18,7 @@ from tasks.ledger import open_run
 from tasks.monitoring import watch_drift
 from tasks.planning import earlier_month_ends, passing_over, plan_month
 from tasks.reporting import MonthSummary, summarise_month, summarise_published
-from tasks.scoring import score_past_forecasts
+from tasks.scoring import score_past_forecasts, score_restated_forecasts
 from tasks.settings import Mode, get_settings
 from tasks.training import CONFIG, train_candidates
 
@@ -101,8 +101,9 @@ def monthly_forecast(
             forecasts = make_forecasts(plan, checked, choice)
 
             errors = score_past_forecasts(plan, checked)
+            restated = score_restated_forecasts(plan, checked)
             drift_checks = watch_drift(plan, choice, errors)
-            publish_month(run, checked, choice, forecasts, errors, drift_checks)
+            publish_month(run, checked, choice, forecasts, errors, restated, drift_checks)
     except AlreadyPublishedError:
         # Another process was quicker; what it published stands.
         return summarise_published(store, plan)

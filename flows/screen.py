@@ -82,6 +82,7 @@ def show_summary(console: Console, summary: MonthSummary, database_address: str)
         console.print("No forecast can be scored yet: none of the months forecast so far is over.\n")
     else:
         console.print(_score_table(summary.scores))
+        _show_restated(console, summary.scores)
     _show_drift(console, summary.drift)
     console.print(f"\nEverything is in Postgres at {escape(database_address)}", highlight=False)
     console.print(
@@ -310,29 +311,53 @@ def _price(value: float) -> str:
 
 
 def _score_table(scores: pd.DataFrame) -> Table:
-    everything = scores[scores["window_months"].isna() & scores["horizon"].isin(_HORIZONS_SHOWN)]
-    table = Table(title="Scores of all forecasts whose month has happened (log return; CRPS: smaller is better)")
+    table = Table(
+        title="Scores of all forecasts whose month has happened (log return; CRPS: smaller is better)",
+        caption="p: chance of being so much better, or so far off 80 %, by luck alone; none with too few months. "
+        "Every column, window, model and group of symbols: docs/scores.md",
+    )
     for name in ("months ahead", "forecaster"):
-        table.add_column(name)
-    numbers = "months scored", "CRPS", "vs persistence", "vs baseline"
-    for name in (*numbers, "80 % interval held", "direction right", "always up"):
+        table.add_column(name, no_wrap=name == "forecaster")
+    numbers = "months scored", "CRPS", "vs persistence (p)", "vs baseline (p)", "80 % held (p)"
+    for name in (*numbers, "direction right", "always up", "rank IC"):
         table.add_column(name, justify="right")
+    everything = scores[scores["window_months"].isna() & scores["horizon"].isin(_HORIZONS_SHOWN)]
     order = {name: place for place, name in enumerate(("served", "hybrid", "baseline", "persistence"))}
     for horizon, own in everything.groupby("horizon"):
         for row in _records(own.sort_values("forecaster", key=lambda names: names.map(order))):
             is_first = row.forecaster == "served"
-            shares = (row.coverage_80, row.hit_rate, row.always_up_rate)
             table.add_row(
                 str(horizon) if is_first else "",
                 row.forecaster,
                 f"{row.months}",
                 f"{row.crps:.4f}",
-                _gain(row.skill_vs_persistence),
-                _gain(row.skill_vs_baseline),
-                *(f"{float(share):.0%}" for share in shares),
+                _with_p(_gain(row.skill_vs_persistence), row.p_vs_persistence),
+                _with_p(_gain(row.skill_vs_baseline), row.p_vs_baseline),
+                _with_p(f"{row.coverage_80:.0%}", row.kupiec_p_80),
+                f"{row.hit_rate:.0%}",
+                f"{row.always_up_rate:.0%}",
+                "" if row.rank_ic is None else f"{row.rank_ic:+.2f}",
                 style="bold" if is_first else None,
             )
     return table
+
+
+def _show_restated(console: Console, scores: pd.DataFrame) -> None:
+    """Say so when what happened is no longer what was scored first, or is not known."""
+    served = scores[scores["window_months"].isna() & (scores["forecaster"] == "served")]
+    if restated := int(served["restated"].sum()):
+        console.print(
+            f"[yellow]{restated:,} outcomes have been restated[/] by the source since they were scored; the scores "
+            "above are the first: select * from report.forecast_vs_actual where restated_at is not null",
+            highlight=False,
+            soft_wrap=True,
+        )
+    if unscored := int(served["unscored"].sum()):
+        console.print(
+            f"[yellow]{unscored:,} forecasts cannot be scored[/]: their symbols lack bars that can be trusted.",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def _backtest_table(title: str, scores: pd.DataFrame) -> Table:
@@ -361,6 +386,10 @@ def _backtest_table(title: str, scores: pd.DataFrame) -> Table:
 
 def _p_value(p: float | None) -> str:
     return "" if p is None else f"{p:.3f}"
+
+
+def _with_p(value: str, p: float | None) -> str:
+    return value if p is None else f"{value} ({p:.2f})"
 
 
 def _records(frame: pd.DataFrame) -> list[Any]:

@@ -11,7 +11,7 @@ from model import Floats, peers, quantile_names
 from model.config import ForecasterConfig
 from model.features import Panel, make_panel
 from model.forecaster import Forecaster, train
-from model.metrics import score_forecasts
+from model.metrics import rank_ic, score_forecasts
 from model.skill import compare, skill
 from model.split import split_origins
 from model.training import Epoch
@@ -129,8 +129,9 @@ def mean_errors(forecasts: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         One row of BACKTEST_KEYS: symbols, crps, absolute_error, squared_error, scaled_absolute_error (over
-        `naive_mae`), covered_80, covered_95, direction_right and went_up (shares), and persistence_crps and
-        baseline_crps, the CRPS of those two on the very symbols of the row: NaN where they are not among them.
+        `naive_mae`), winkler_80, winkler_95, covered_80, covered_95, direction_right and went_up (shares),
+        persistence_crps and baseline_crps, the CRPS of those two on the very symbols of the row: NaN where they are
+        not among them, and rank_ic.
     """
     actuals = forecasts[["symbol", "origin_month", "horizon", "actual_log_return"]]
     actuals = actuals.rename(columns={"actual_log_return": "log_return"})
@@ -155,6 +156,8 @@ def mean_errors(forecasts: pd.DataFrame) -> pd.DataFrame:
         absolute_error=("absolute_error", "mean"),
         squared_error=("squared_error", "mean"),
         scaled_absolute_error=("scaled_absolute_error", "mean"),
+        winkler_80=("winkler_80", "mean"),
+        winkler_95=("winkler_95", "mean"),
         covered_80=("is_covered_80", "mean"),
         covered_95=("is_covered_95", "mean"),
         direction_right=("is_direction_right", "mean"),
@@ -162,7 +165,11 @@ def mean_errors(forecasts: pd.DataFrame) -> pd.DataFrame:
         persistence_crps=("persistence_crps", "mean"),
         baseline_crps=("baseline_crps", "mean"),
     )
-    return means.reset_index()
+    ranks = {
+        key: rank_ic(actual=own["actual_log_return"].to_numpy(), forecast=own["median"].to_numpy())
+        for key, own in scored.groupby(BACKTEST_KEYS)
+    }
+    return means.assign(rank_ic=pd.Series(ranks, dtype="float64")).reset_index()
 
 
 def summarise_errors(errors: pd.DataFrame) -> pd.DataFrame:

@@ -6,6 +6,7 @@ In shapes, ... stands for any leading axes, equal in all arguments.
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.stats import rankdata
 
 from model import Flags, Floats
 
@@ -16,12 +17,18 @@ SCORE_COLUMNS = [
     "horizon",
     "forecaster",
     "actual_log_return",
+    "median",
     "error",
     "crps",
+    "winkler_80",
+    "winkler_95",
     "is_covered_80",
     "is_covered_95",
     "is_direction_right",
 ]
+
+FEWEST_RANKED = 3
+"""Symbols that a correlation of ranks needs: of two it is always 1 or -1."""
 
 
 def pinball(*, actual: Floats, quantiles: Floats, levels: npt.ArrayLike) -> Floats:
@@ -111,6 +118,19 @@ def always_up_rate(*, actual: Floats) -> float:
     return float(np.mean(np.asarray(actual) > 0))
 
 
+def rank_ic(*, actual: Floats, forecast: Floats) -> float:
+    """Spearman correlation of forecast and actual over the symbols of one month: the rank information coefficient.
+
+    Equal values share the mean of their ranks. NaN with fewer than FEWEST_RANKED values, or when either does not vary.
+    """
+    if len(actual) < FEWEST_RANKED:
+        return float("nan")
+    ranks = np.stack([rankdata(actual), rankdata(forecast)])
+    x, y = ranks - ranks.mean(axis=1, keepdims=True)
+    scale = float(np.sqrt((x @ x) * (y @ y)))
+    return float(x @ y) / scale if scale > 0 else float("nan")
+
+
 def quantile_levels(columns: pd.Index) -> dict[str, float]:
     """Level of each quantile column, in the order given: q025 is 0.025, q10 is 0.1."""
     names = [str(name) for name in columns if str(name).startswith("q") and str(name)[1:].isdigit()]
@@ -139,7 +159,10 @@ def score_forecasts(forecasts: pd.DataFrame, actuals: pd.DataFrame) -> pd.DataFr
     grid = np.stack(list(q.values()), axis=-1)
     scored = scored.assign(
         error=q["q50"] - actual,
+        median=q["q50"],
         crps=crps(actual=actual, quantiles=grid, levels=list(levels.values())),
+        winkler_80=winkler(actual=actual, lower=q["q10"], upper=q["q90"], level=0.8),
+        winkler_95=winkler(actual=actual, lower=q["q025"], upper=q["q975"], level=0.95),
         is_covered_80=is_covered(actual=actual, lower=q["q10"], upper=q["q90"]),
         is_covered_95=is_covered(actual=actual, lower=q["q025"], upper=q["q975"]),
         is_direction_right=is_direction_right(actual=actual, forecast=q["q50"]),

@@ -16,7 +16,20 @@ from psycopg2.extras import Json
 from sql.alerts import alert_parameters
 from sql.bulk import copy_in
 from sql.door import Door, own_words, returned_id
+from sql.market import TOLERANCES
 from sql.queries import statement
+
+# What happened is restated when it moved by more, in log return, than a close must to be corrected.
+OUTCOME_TOLERANCE = TOLERANCES["price_tolerance"]
+
+_SCORED_ACTUAL_TYPES = {
+    "run_id": "int8",
+    "symbol": "text",
+    "origin_month": "date",
+    "horizon": "int2",
+    "target_month": "date",
+    "known_log_return": "float8",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +82,9 @@ class Publication:
     """Everything a finished month adds, written in one transaction.
 
     Frames have the columns of their tables, without `run_id` and `model_version_id`, which the door fills in. `errors`
-    is one exception: its `run_id` is that of the run that made the forecast. `candidates` is the other: it names the
-    version of a candidate that was stored before, and none for one that was trained in this run.
+    and `restated_errors` are one exception: their `run_id` is that of the run that made the forecast. `candidates` is
+    the other: it names the version of a candidate that was stored before, and none for one that was trained in this
+    run.
     """
 
     served: str
@@ -83,6 +97,7 @@ class Publication:
     origins: pd.DataFrame
     forecasts: pd.DataFrame
     errors: pd.DataFrame
+    restated_errors: pd.DataFrame
     drift_checks: pd.DataFrame
     outcomes: pd.DataFrame
     alerts: Sequence[Mapping[str, Any]]
@@ -197,10 +212,7 @@ class LedgerVerbs(Door):
         copy_in(cursor, "forecast.candidate", _name_versions(month, version_id).assign(run_id=run_id))
         copy_in(cursor, "forecast.forecast_origin", month.origins.assign(run_id=run_id, model_version_id=version_id))
         copy_in(cursor, "forecast.forecast", month.forecasts.assign(run_id=run_id))
-        scored = month.errors.assign(scored_by_run_id=run_id, scored_at=pd.Timestamp(finished_at))
-        cursor.execute(statement("stage_errors"))
-        copy_in(cursor, "incoming_error", scored)
-        cursor.execute(statement("add_errors"))
+        _add_errors(cursor, run_id, month, finished_at)
         copy_in(cursor, "ops.drift_check", month.drift_checks.assign(run_id=run_id))
         copy_in(cursor, "ops.symbol_outcome", month.outcomes.assign(run_id=run_id))
         for alert in month.resolved_alerts:
@@ -256,6 +268,29 @@ class LedgerVerbs(Door):
             "forecasts_to_score", source=key.source, universe=key.universe, through_month=key.origin_month
         )
 
+    def read_scored_actuals(self, key: MonthKey) -> pd.DataFrame:
+        """What is known to have come of the universe's scored forecasts, target months up to the key's month.
+
+        Returns:
+            run_id, symbol, origin_month, horizon, target_month, known_log_return (by the newest score), unsorted.
+        """
+        return self._copy_out(
+            "scored_actuals",
+            _SCORED_ACTUAL_TYPES,
+            source=key.source,
+            universe=key.universe,
+            through_month=key.origin_month,
+        )
+
+    def read_forecasts_of(self, forecasts: pd.DataFrame) -> pd.DataFrame:
+        """The forecasts of every run_id, symbol and horizon of a frame, by all forecasters, with their quantiles."""
+        return self._read(
+            "forecasts_of",
+            run_ids=forecasts["run_id"].tolist(),
+            symbols=forecasts["symbol"].tolist(),
+            horizons=forecasts["horizon"].tolist(),
+        )
+
     def read_served_losses(self, key: MonthKey) -> pd.DataFrame:
         """Mean CRPS by horizon and target month: served_crps, baseline_crps."""
         return self._read("served_losses", source=key.source, universe=key.universe, through_month=key.origin_month)
@@ -263,6 +298,17 @@ class LedgerVerbs(Door):
     def read_drift_before(self, key: MonthKey) -> pd.DataFrame:
         """Drift checks of the universe's last published month before the key's: horizon, status."""
         return self._read("drift_before", **key.parameters())
+
+
+def _add_errors(cursor: Cursor, run_id: int, month: Publication, scored_at: datetime) -> None:
+    """Store first and restated errors, and what the months they belong to add up to now."""
+    cursor.execute(statement("stage_errors"))
+    for is_restated, errors in ((False, month.errors), (True, month.restated_errors)):
+        scored = errors.assign(is_restated=is_restated, scored_by_run_id=run_id, scored_at=pd.Timestamp(scored_at))
+        copy_in(cursor, "incoming_error", scored)
+    cursor.execute(statement("add_errors"))
+    cursor.execute(statement("add_restated_errors"), {"tolerance": OUTCOME_TOLERANCE})
+    cursor.execute(statement("refresh_month_scores"))
 
 
 def _name_versions(month: Publication, version_id: int | None) -> pd.DataFrame:

@@ -12,10 +12,11 @@ from sql import upgrade
 from sql.alerts import AlertVerbs
 from sql.backtests import Backtest, BacktestVerbs
 from sql.door import StoreUnavailableError, first_line
-from sql.ledger import AlreadyPublishedError, LedgerVerbs, ModelVersion, MonthKey, Publication
+from sql.ledger import OUTCOME_TOLERANCE, AlreadyPublishedError, LedgerVerbs, ModelVersion, MonthKey, Publication
 from sql.market import MarketVerbs, MergedBars
 
 __all__ = [
+    "OUTCOME_TOLERANCE",
     "AlreadyPublishedError",
     "Backtest",
     "MergedBars",

@@ -30,7 +30,7 @@ class Forecasts:
     rows: pd.DataFrame
     """FORECAST_KEYS and the quantiles; one row a symbol, horizon and forecaster."""
     origins: pd.DataFrame
-    """symbol, origin_month, origin_session, origin_close, currency_code, naive_mae; one row a symbol."""
+    """symbol, origin_month, origin_session, origin_close, currency_code, naive_mae, sector; one row a symbol."""
 
 
 @task(name="forecast", **STEP)
@@ -58,6 +58,7 @@ def publish_month(
     choice: Choice,
     forecasts: Forecasts,
     errors: pd.DataFrame,
+    restated: pd.DataFrame,
     drift_checks: pd.DataFrame,
 ) -> str:
     """Write everything the month adds in one transaction; a reader sees all of it or nothing.
@@ -88,6 +89,7 @@ def publish_month(
         origins=forecasts.origins,
         forecasts=forecasts.rows,
         errors=errors[ERROR_COLUMNS],
+        restated_errors=restated,
         drift_checks=drift_checks,
         outcomes=outcomes,
         alerts=[
@@ -106,7 +108,7 @@ def describe_origins(plan: MonthPlan, months: pd.DataFrame, symbols: np.ndarray)
     """Where the forecasts of the symbols stand: the rows of `forecast.forecast_origin`, in the order of the months.
 
     Args:
-        plan: Says which month it is, and the symbols' currencies.
+        plan: Says which month it is, and the symbols' currencies and sectors.
         months: Columns of `model.months.build_months`.
         symbols: Those that are forecast.
     """
@@ -114,6 +116,7 @@ def describe_origins(plan: MonthPlan, months: pd.DataFrame, symbols: np.ndarray)
     naive_mae = final["log_return"].abs().groupby(final["symbol"]).mean()
     last = final[final["month"] == pd.Timestamp(plan.key.origin_month)]
     currency = {each.symbol: each.currency_code for each in plan.instruments}
+    sector = {each.symbol: each.sector for each in plan.instruments}
     return pd.DataFrame(
         {
             "symbol": last["symbol"],
@@ -122,5 +125,6 @@ def describe_origins(plan: MonthPlan, months: pd.DataFrame, symbols: np.ndarray)
             "origin_close": last["close"],
             "currency_code": last["symbol"].map(currency),
             "naive_mae": last["symbol"].map(naive_mae),
+            "sector": last["symbol"].map(sector),
         }
     )

@@ -4,7 +4,7 @@ import csv
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 
@@ -25,11 +25,12 @@ DEFAULT_CURRENCY = "USD"
 
 @dataclass(frozen=True, kw_only=True)
 class Instrument:
-    """A symbol, the exchange whose calendar it follows and the currency it is quoted in."""
+    """A symbol, the exchange whose calendar it follows, the currency it is quoted in, and its sector where known."""
 
     symbol: str
     exchange_mic: str = DEFAULT_EXCHANGE
     currency_code: str = DEFAULT_CURRENCY
+    sector: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +97,7 @@ def plan_month(
         as_of: Date up to which anything may have happened; default: the newest session that the source has and that
             had closed at `scheduled_for`.
         symbols: Symbols to forecast; default: those of `universe_file`, else all that the source lists.
-        universe_file: CSV with a column `symbol`, optionally `exchange_mic` and `currency_code`.
+        universe_file: CSV with a column `symbol`, optionally `exchange_mic`, `currency_code` and `sector`.
         mode: How the model is chosen.
         rerun: Make a correction when the month is already published.
         min_coverage: Share of the universe that must have its month.
@@ -193,7 +194,7 @@ def passing_over(day: date) -> Iterator[None]:
 
 
 def read_universe(path: str) -> tuple[Instrument, ...]:
-    """The instruments of a universe file: CSV with `symbol`, optionally `exchange_mic` and `currency_code`.
+    """The instruments of a universe file: CSV with `symbol`, optionally `exchange_mic`, `currency_code` and `sector`.
 
     Raises:
         BadRequestError: if the file cannot be read, lacks the column, names no symbol or an unknown exchange.
@@ -214,6 +215,7 @@ def read_universe(path: str) -> tuple[Instrument, ...]:
             symbol=row["symbol"],
             exchange_mic=row.get("exchange_mic") or DEFAULT_EXCHANGE,
             currency_code=row.get("currency_code") or DEFAULT_CURRENCY,
+            sector=row.get("sector") or None,
         )
         for row in rows
         if row["symbol"]
@@ -261,8 +263,8 @@ def _choose_instruments(
             f"The source {source.kind!r} has no symbol {_some(unknown)}; it has {_some(list(known.index))}."
         )
     located = tuple(
-        Instrument(
-            symbol=each.symbol,
+        replace(
+            each,
             exchange_mic=str(known.loc[each.symbol, "exchange_mic"]),
             currency_code=str(known.loc[each.symbol, "currency_code"]),
         )

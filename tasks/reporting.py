@@ -20,7 +20,9 @@ EXAMPLE_QUERIES = {
     "How good the forecasts have been, against the random walk and the baseline": (
         "select horizon, forecaster, months, round(crps::numeric, 4) as crps,\n"
         "       round(skill_vs_persistence::numeric, 3) as skill_vs_persistence, round(coverage_80, 2) as coverage_80\n"
-        "from report.scorecard where window_months is null and horizon in (1, 6) order by horizon, forecaster"
+        "from report.scorecard\n"
+        "where model_version_id is null and symbol_group = 'all' and window_months is null and horizon in (1, 6)\n"
+        "order by horizon, forecaster"
     ),
     "What was said beside what came": (
         "select symbol, target_month, round(price_q10::numeric, 2) as low, round(price_q50::numeric, 2) as middle,\n"
@@ -42,7 +44,7 @@ class MonthSummary:
     forecasts: pd.DataFrame = field(repr=False)
     """symbol, horizon, target_month, forecaster, currency_code, origin_close, price_q10, price_q50, price_q90."""
     scores: pd.DataFrame = field(repr=False)
-    """Rows of `report.scorecard` of the universe."""
+    """Rows of `report.scorecard` of the universe, all symbols and all model versions together."""
     drift: pd.DataFrame = field(repr=False)
     """Rows of `report.drift_status` of the universe."""
     outcomes: pd.DataFrame = field(repr=False)

@@ -1,17 +1,29 @@
-"""Score: the error of every published forecast whose month has happened."""
+"""Score: the error of every published forecast whose month has happened, and again where what happened is restated."""
 
 import pandas as pd
 from prefect import task
 
-from model.metrics import SCORE_COLUMNS, score_forecasts
-from tasks.checking import Checked, read_months
+from model.metrics import score_forecasts
+from sql.store import OUTCOME_TOLERANCE
+from tasks.checking import Checked, read_months, without_rejected
 from tasks.database import database_errors, get_store
 from tasks.planning import MonthPlan
 from tasks.progress import log_line
 from tasks.steps import STEP
 
 _TARGET = ["symbol", "origin_month", "horizon"]
-ERROR_COLUMNS = ["run_id", *(name for name in SCORE_COLUMNS if name not in ("origin_month", "target_month"))]
+ERROR_COLUMNS = [
+    "run_id",
+    "symbol",
+    "horizon",
+    "forecaster",
+    "actual_log_return",
+    "error",
+    "crps",
+    "is_covered_80",
+    "is_covered_95",
+    "is_direction_right",
+]
 
 
 @task(name="score", **STEP)
@@ -25,14 +37,54 @@ def score_past_forecasts(plan: MonthPlan, checked: Checked) -> pd.DataFrame:
     """
     with database_errors():
         pending = get_store().read_forecasts_to_score(plan.key)
-    # A symbol may have left the universe since; its forecasts are scored all the same.
-    gone = sorted(set(pending["symbol"]) - set(checked.months["symbol"]))
-    months = pd.concat([checked.months, read_months(plan, gone)[0]]) if gone else checked.months
+    months = _months_with(plan, checked, pending["symbol"])
     actuals = actual_log_returns(pending[[*_TARGET, "target_month"]].drop_duplicates(_TARGET), months)
-    scored = score_forecasts(pending, actuals)
-    errors = scored.merge(pending[[*_TARGET, "forecaster", "run_id", "is_served"]], on=[*_TARGET, "forecaster"])
+    errors = _errors_of(pending, actuals)
     log_line("score", f"{int(errors['is_served'].sum()):,} forecasts whose month has happened")
+    return errors
+
+
+@task(name="rescore", **STEP)
+def score_restated_forecasts(plan: MonthPlan, checked: Checked) -> pd.DataFrame:
+    """Errors of forecasts scored before, where the prices known today say that something else happened.
+
+    What cannot be told today, as of a symbol no longer to be trusted, stays as it was.
+
+    Returns:
+        ERROR_COLUMNS; one row a forecaster and forecast whose outcome moved beyond OUTCOME_TOLERANCE.
+    """
+    with database_errors():
+        known = get_store().read_scored_actuals(plan.key)
+    found = actual_log_returns(known, _months_with(plan, checked, known["symbol"]))
+    moved = found[(found["log_return"] - found["known_log_return"]).abs() > OUTCOME_TOLERANCE]
+    if moved.empty:
+        return pd.DataFrame(columns=ERROR_COLUMNS)
+    with database_errors():
+        forecasts = get_store().read_forecasts_of(moved)
+    errors = _errors_of(forecasts, moved)
+    log_line("rescore", f"{len(moved):,} outcomes have been restated, the largest by {_largest_move(moved)}")
+    return errors[ERROR_COLUMNS]
+
+
+def _months_with(plan: MonthPlan, checked: Checked, symbols: pd.Series) -> pd.DataFrame:
+    """The checked months and those of symbols that have left the universe: their forecasts are scored all the same."""
+    gone = sorted(set(symbols) - set(checked.months["symbol"]))
+    if not gone:
+        return checked.months
+    return pd.concat([checked.months, without_rejected(*read_months(plan, gone))[0]])
+
+
+def _errors_of(forecasts: pd.DataFrame, actuals: pd.DataFrame) -> pd.DataFrame:
+    """ERROR_COLUMNS, is_served and target_month of the forecasts whose outcome is there."""
+    scored = score_forecasts(forecasts, actuals)
+    errors = scored.merge(forecasts[[*_TARGET, "forecaster", "run_id", "is_served"]], on=[*_TARGET, "forecaster"])
     return errors[[*ERROR_COLUMNS, "is_served", "target_month"]]
+
+
+def _largest_move(moved: pd.DataFrame) -> str:
+    moves = moved.assign(move=moved["log_return"] - moved["known_log_return"])
+    largest = moves.sort_values("move", key=abs).iloc[-1]
+    return f"{largest['move']:+.2%} ({largest['symbol']}, {largest['target_month']:%Y-%m})"
 
 
 def actual_log_returns(targets: pd.DataFrame, months: pd.DataFrame) -> pd.DataFrame:

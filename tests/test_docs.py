@@ -84,6 +84,18 @@ def test_the_page_on_data_explains_every_rule_and_outcome() -> None:
     assert {*FINDING_RULES, *map(str, Outcome)} <= set(explained)
 
 
-@pytest.mark.parametrize("statement", re.findall(r"```sql\n(.*?);\n```", PAGES["data.md"], re.S))
-def test_a_query_of_the_page_on_data_runs(statement: str, database_url: str) -> None:
+def test_the_page_on_scores_explains_every_column_of_the_scorecard(database_url: str) -> None:
+    explained = re.findall(r"^\| `(\w+)` \|", PAGES["scores.md"], re.M)
+    columns = query(
+        database_url,
+        "select column_name from information_schema.columns where table_name = 'scorecard' and table_schema = 'report'",
+    )
+    assert sorted(explained) == sorted(name for (name,) in columns)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [each for name in ("data.md", "scores.md") for each in re.findall(r"```sql\n(.*?);\n```", PAGES[name], re.S)],
+)
+def test_a_query_of_the_pages_runs(statement: str, database_url: str) -> None:
     query(database_url, statement)

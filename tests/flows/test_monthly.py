@@ -32,6 +32,8 @@ TABLES = [
     "forecast.forecast_origin",
     "forecast.forecast",
     "forecast.forecast_error",
+    "forecast.restated_error",
+    "forecast.month_score",
     "forecast.backtest_error",
 ]
 

@@ -1,16 +1,35 @@
 """Metrics, tests of skill, the gate and the drift check against values worked by hand, loops and other libraries."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
+import scoringrules
+from hypothesis import given
+from hypothesis import strategies as st
+from other_scores import better_p
 from scipy import stats
 from simulated import SMALL
+from utilsforecast import losses
 
 from model.drift import ALARM_THRESHOLD, check_drift
 from model.gate import judge, select
-from model.metrics import coverage, crps, hit_rate, mae, mase, mse, pinball, rmse, score_forecasts, winkler
+from model.metrics import (
+    always_up_rate,
+    coverage,
+    crps,
+    hit_rate,
+    mae,
+    mase,
+    mse,
+    pinball,
+    rank_ic,
+    rmse,
+    score_forecasts,
+    winkler,
+)
 from model.skill import compare, skill
 
 LEVELS = np.array(SMALL.quantile_levels)
@@ -55,6 +74,49 @@ def test_point_metrics_by_hand() -> None:
 def test_winkler_by_hand() -> None:
     scores = winkler(actual=np.array([0.0, 3.0]), lower=np.array([-1.0, -1.0]), upper=np.array([1.0, 1.0]), level=0.8)
     assert scores == pytest.approx([2.0, 2.0 + 10 * 2.0])
+
+
+@given(seed=st.integers(0, 2**16), size=st.integers(1, 40), decimals=st.integers(0, 8))
+def test_metrics_agree_with_other_libraries(seed: int, size: int, decimals: int) -> None:
+    """To 1e-9; few decimals make ties and actual values on the very ends of intervals."""
+    rng = np.random.default_rng(seed)
+    actual = rng.normal(size=size).round(decimals)
+    quantiles = np.sort(rng.normal(size=(size, 13)).round(decimals), axis=1)
+    median, naive = quantiles[:, 6], rng.normal(size=size) + 0.1
+    lower, upper = quantiles[:, 2], quantiles[:, 10]
+    frame = pd.DataFrame({"unique_id": "all", "y": actual, "m": median, "n": naive, "m-lo-80": lower, "m-hi-80": upper})
+
+    def theirs(name: str, model: str = "m", **options: int) -> float:
+        return float(getattr(losses, name)(frame, [model], **options)[model].iloc[0])
+
+    exactly = partial(pytest.approx, rel=1e-9, abs=1e-12)
+    of_quantiles = {"actual": actual, "quantiles": quantiles, "levels": LEVELS}
+    assert crps(**of_quantiles) == exactly(scoringrules.crps_quantile(actual, quantiles, LEVELS))
+    by_level = np.stack([scoringrules.quantile_score(actual, quantiles[:, q], LEVELS[q]) for q in range(13)], axis=1)
+    assert pinball(**of_quantiles) == exactly(by_level)
+    for level in (0.8, 0.95):
+        interval = scoringrules.interval_score(actual, lower, upper, 1 - level)
+        assert winkler(actual=actual, lower=lower, upper=upper, level=level) == exactly(np.atleast_1d(interval))
+    for name, ours in {"mae": mae, "mse": mse, "rmse": rmse}.items():
+        assert ours(actual=actual, forecast=median) == exactly(theirs(name))
+    assert mase(actual=actual, forecast=median, naive=naive) == exactly(theirs("mae") / theirs("mae", "n"))
+    assert coverage(actual=actual, lower=lower, upper=upper) == exactly(theirs("coverage", level=80))
+    up = pd.Series(actual > 0)
+    assert hit_rate(actual=actual, forecast=median) == exactly(float((up == (median > 0)).mean()))
+    assert always_up_rate(actual=actual) == exactly(float(up.mean()))
+    if size < 3 or len(set(actual)) == 1 or len(set(median)) == 1:
+        assert np.isnan(rank_ic(actual=actual, forecast=median))
+    else:
+        assert rank_ic(actual=actual, forecast=median) == exactly(stats.spearmanr(actual, median).statistic)
+
+
+@given(seed=st.integers(0, 2**16), size=st.integers(3, 60), horizon=st.integers(1, 12))
+def test_compare_agrees_with_the_autocovariances_of_statsmodels(seed: int, size: int, horizon: int) -> None:
+    rng = np.random.default_rng(seed)
+    loss, reference = rng.normal(size=(2, size))
+    expected = better_p(loss - reference, horizon)
+    found = compare(loss=loss, reference=reference, horizon=horizon)
+    assert found.p_one_sided == pytest.approx(1.0 if expected is None else expected, rel=1e-9, abs=1e-9)
 
 
 def test_score_forecasts_leaves_out_what_has_not_happened() -> None:

@@ -255,6 +255,8 @@ PUBLISHED_TABLES = (
     "forecast.forecast_origin",
     "forecast.forecast",
     "forecast.forecast_error",
+    "forecast.restated_error",
+    "forecast.month_score",
     "ops.drift_check",
     "ops.symbol_outcome",
     "ops.alert",
@@ -340,6 +342,7 @@ def make_publication(**changes: Any) -> Publication:
         ),
         "forecasts": forecasts,
         "errors": pd.DataFrame(columns=["run_id", "symbol", "horizon", "forecaster", "actual_log_return", "error"]),
+        "restated_errors": pd.DataFrame(columns=["run_id", "symbol", "horizon", "forecaster", "actual_log_return"]),
         "drift_checks": pd.DataFrame(
             {
                 "horizon": [1],
@@ -404,6 +407,8 @@ def test_publish_writes_every_frame_under_the_run(store: Store, database_url: st
         "forecast.forecast_origin": 2,
         "forecast.forecast": 12,
         "forecast.forecast_error": 0,
+        "forecast.restated_error": 0,
+        "forecast.month_score": 0,
         "ops.drift_check": 1,
         "ops.symbol_outcome": 2,
         "ops.alert": 0,

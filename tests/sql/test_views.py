@@ -110,6 +110,16 @@ def add_forecast(
             )
 
 
+def add_up(cursor: Cursor) -> None:
+    """Months' scores of the errors so far, as a publication leaves them."""
+    cursor.execute("delete from forecast.month_score")
+    cursor.execute(
+        "insert into forecast.month_score select s.* "
+        "from (select distinct run_id, horizon from forecast.forecast_error) e "
+        "cross join lateral forecast.score_month(run_id, horizon) s"
+    )
+
+
 def losses(hybrid: float, baseline: float, persistence: float) -> dict[str, float]:
     return {"hybrid": hybrid, "baseline": baseline, "persistence": persistence}
 
@@ -117,7 +127,7 @@ def losses(hybrid: float, baseline: float, persistence: float) -> dict[str, floa
 SCORES = (
     "select forecasts, months, mae, mse, rmse, mase, crps, coverage_80, coverage_95, hit_rate, always_up_rate, "
     "retrospective_share, skill_vs_persistence, skill_vs_baseline from report.scorecard "
-    "where universe = 'u' and horizon = 1 and "
+    "where universe = 'u' and horizon = 1 and model_version_id is null and symbol_group = 'all' and "
 )
 
 
@@ -152,6 +162,7 @@ def test_scorecard_equals_what_is_worked_by_hand(cursor: Cursor) -> None:
             covered_80=in_80,
             covered_95=in_95,
         )
+    add_up(cursor)
     mae = (0.03 + 0.01 + 0.02 + 0.04) / 4  # 0.025
     mse = (9 + 1 + 4 + 16) * 1e-4 / 4  # 0.00075
     mase = (0.6 + 0.5 + 0.4 + 2.0) / 4  # 0.875
@@ -171,7 +182,9 @@ def test_scorecard_equals_what_is_worked_by_hand(cursor: Cursor) -> None:
     assert scores(cursor, "forecaster = 'served' and window_months is null") == pytest.approx(
         [*common, 0.04, *shares, 1 / 3, 0.0]
     )
-    assert select(cursor, "select count(*) from report.scorecard") == [(16,)]
+    # Four forecasters and four windows, of both months together and of either month's model.
+    by_version = "select model_version_id is null, count(*) from report.scorecard group by 1 order by 1"
+    assert select(cursor, by_version) == [(False, 32), (True, 16)]
 
 
 def test_scorecard_windows_count_back_from_the_newest_scored_month(cursor: Cursor) -> None:
@@ -180,10 +193,11 @@ def test_scorecard_windows_count_back_from_the_newest_scored_month(cursor: Curso
     for number, (origin, target) in enumerate(pairwise(months), start=1):
         run_id = add_run(cursor, origin)
         add_forecast(cursor, run_id, "A", origin, target, losses(number, number, 2 * number), actual=0.01)
+    add_up(cursor)
     found = select(
         cursor,
         "select window_months, months, crps, skill_vs_persistence from report.scorecard "
-        "where forecaster = 'served' order by window_months nulls last",
+        "where forecaster = 'served' and model_version_id is null order by window_months nulls last",
     )
     # 11, 12, 13; 2 … 13; everything.
     assert found == [(3, 3, 12.0, 0.5), (12, 12, 7.5, 0.5), (60, 13, 7.0, 0.5), (None, 13, 7.0, 0.5)]
@@ -197,10 +211,11 @@ def test_scorecard_counts_the_run_in_force_and_each_universe_alone(cursor: Curso
     failed = add_run(cursor, FEBRUARY, status="failed")
     for run_id, loss in ((old, 0.5), (new, 0.1), (other, 0.7), (failed, 0.9)):
         add_forecast(cursor, run_id, "A", JANUARY, FEBRUARY, losses(loss, loss, 1.0), actual=0.01)
+    add_up(cursor)
     assert select(
         cursor,
         "select universe, forecasts, crps, retrospective_share from report.scorecard "
-        "where forecaster = 'hybrid' and window_months is null order by universe",
+        "where forecaster = 'hybrid' and window_months is null and model_version_id is null order by universe",
     ) == [("other", 1, 0.7, 0), ("u", 1, 0.1, 1)]
 
 
@@ -208,10 +223,11 @@ def test_scorecard_has_no_mase_and_no_skill_against_nothing(cursor: Cursor) -> N
     """A symbol that never moved, and a random walk that was right to the last digit."""
     run_id = add_run(cursor, JANUARY)
     add_forecast(cursor, run_id, "A", JANUARY, FEBRUARY, {"hybrid": 0.1, "persistence": 0.0}, actual=0.0, naive_mae=0.0)
+    add_up(cursor)
     assert select(
         cursor,
         "select mase, skill_vs_persistence, skill_vs_baseline from report.scorecard "
-        "where forecaster = 'hybrid' and window_months is null",
+        "where forecaster = 'hybrid' and window_months is null and model_version_id is null",
     ) == [(None, None, None)]
 
 

@@ -1,0 +1,11 @@
+"""Step 0009, see 0009_scores.sql."""
+
+from sql.migrations import run_sql_beside
+
+revision = "0009"
+down_revision = "0007"
+
+
+def upgrade() -> None:
+    """Run the step."""
+    run_sql_beside(__file__)
