@@ -91,8 +91,8 @@ def monthly_forecast(
             forecasts = make_forecasts(plan, checked, choice)
 
             errors = score_past_forecasts(plan, checked)
-            drift_checks = watch_drift(plan, choice, errors)
-            publish_month(run, checked, choice, forecasts, errors, drift_checks)
+            drift = watch_drift(plan, checked, choice, errors)
+            publish_month(run, checked, choice, forecasts, errors, drift)
     except AlreadyPublishedError:
         # Another process was quicker; what it published stands.
         return summarise_published(store, plan)
