@@ -102,8 +102,8 @@ def monthly_forecast(
 
             errors = score_past_forecasts(plan, checked)
             restated = score_restated_forecasts(plan, checked)
-            drift_checks = watch_drift(plan, choice, errors)
-            publish_month(run, checked, choice, forecasts, errors, restated, drift_checks)
+            drift = watch_drift(plan, checked, choice, errors)
+            publish_month(run, checked, choice, forecasts, errors, restated, drift)
     except AlreadyPublishedError:
         # Another process was quicker; what it published stands.
         return summarise_published(store, plan)

@@ -81,10 +81,10 @@ class ModelVersion:
 class Publication:
     """Everything a finished month adds, written in one transaction.
 
-    Frames have the columns of their tables, without `run_id` and `model_version_id`, which the door fills in. `errors`
-    and `restated_errors` are one exception: their `run_id` is that of the run that made the forecast. `candidates` is
-    the other: it names the version of a candidate that was stored before, and none for one that was trained in this
-    run.
+    Frames have the columns of their tables, without `run_id` and `model_version_id`, which the door fills in. `errors`,
+    `restated_errors` and `watched_months` are exceptions: their `run_id` is that of the run that made the forecast.
+    `candidates` is another: it names the version of a candidate that was stored before, and none for one trained in
+    this run.
     """
 
     served: str
@@ -99,6 +99,11 @@ class Publication:
     errors: pd.DataFrame
     restated_errors: pd.DataFrame
     drift_checks: pd.DataFrame
+    watch_reference: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Of the version that made the forecasts; empty when it is stored already."""
+    watched_months: pd.DataFrame = field(default_factory=pd.DataFrame)
+    drift_symbols: pd.DataFrame = field(default_factory=pd.DataFrame)
+    input_checks: pd.DataFrame = field(default_factory=pd.DataFrame)
     outcomes: pd.DataFrame
     alerts: Sequence[Mapping[str, Any]]
     resolved_alerts: Sequence[Mapping[str, Any]]
@@ -214,6 +219,17 @@ class LedgerVerbs(Door):
         copy_in(cursor, "forecast.forecast", month.forecasts.assign(run_id=run_id))
         _add_errors(cursor, run_id, month, finished_at)
         copy_in(cursor, "ops.drift_check", month.drift_checks.assign(run_id=run_id))
+        cursor.execute(statement("stage_watch"))
+        parts = {
+            "incoming_watch_reference": month.watch_reference.assign(model_version_id=version_id),
+            "incoming_watched_month": month.watched_months.assign(watched_by_run_id=run_id),
+            "ops.drift_symbol": month.drift_symbols.assign(run_id=run_id),
+            "ops.input_check": month.input_checks.assign(run_id=run_id),
+        }
+        for table, rows in parts.items():
+            if len(rows):
+                copy_in(cursor, table, rows)
+        cursor.execute(statement("add_watch"))
         copy_in(cursor, "ops.symbol_outcome", month.outcomes.assign(run_id=run_id))
         for alert in month.resolved_alerts:
             cleared = {"origin_month": None, **alert, "run_id": run_id, "now": finished_at}
@@ -291,12 +307,37 @@ class LedgerVerbs(Door):
             horizons=forecasts["horizon"].tolist(),
         )
 
-    def read_served_losses(self, key: MonthKey) -> pd.DataFrame:
-        """Mean CRPS by horizon and target month: served_crps, baseline_crps."""
-        return self._read("served_losses", source=key.source, universe=key.universe, through_month=key.origin_month)
+    def read_forecasts_to_watch(self, key: MonthKey, *, horizons: Sequence[int], since_month: date) -> pd.DataFrame:
+        """Forecasts in force of the horizons that could be scored by the key's month.
+
+        Args:
+            key: The month.
+            horizons: Months ahead.
+            since_month: Those that end before it are left out when they have been watched.
+
+        Returns:
+            run_id, model_version_id, symbol, origin_month, horizon, forecaster (what was served, and the baseline),
+            is_served, quantiles, actual_log_return (null when the forecast has not been scored yet) and is_watched.
+        """
+        return self._read(
+            "forecasts_to_watch",
+            source=key.source,
+            universe=key.universe,
+            through_month=key.origin_month,
+            horizons=list(horizons),
+            since_month=since_month,
+        )
+
+    def read_watched_months(self, key: MonthKey) -> pd.DataFrame:
+        """Months watched in force up to the key's: horizon, measure, target_month, value, usual, deviation."""
+        return self._read("watched_months", source=key.source, universe=key.universe, through_month=key.origin_month)
+
+    def read_watch_reference(self, model_version_id: int) -> pd.DataFrame:
+        """What is usual of a model version: origin_month, horizon, forecaster, symbols, measure, value, judged_from."""
+        return self._read("watch_reference", model_version_id=model_version_id)
 
     def read_drift_before(self, key: MonthKey) -> pd.DataFrame:
-        """Drift checks of the universe's last published month before the key's: horizon, status."""
+        """Drift checks of the universe's last published month before the key's: horizon, measure, status."""
         return self._read("drift_before", **key.parameters())
 
 

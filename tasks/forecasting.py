@@ -13,6 +13,7 @@ from tasks.alerting import cleared_alerts, damaged_model_alerts, drift_alerts
 from tasks.checking import Checked
 from tasks.database import database_errors, get_store
 from tasks.ledger import OpenRun
+from tasks.monitoring import DriftWatch
 from tasks.planning import MonthPlan
 from tasks.progress import log_line
 from tasks.scoring import ERROR_COLUMNS
@@ -59,7 +60,7 @@ def publish_month(
     forecasts: Forecasts,
     errors: pd.DataFrame,
     restated: pd.DataFrame,
-    drift_checks: pd.DataFrame,
+    drift: DriftWatch,
 ) -> str:
     """Write everything the month adds in one transaction; a reader sees all of it or nothing.
 
@@ -90,13 +91,17 @@ def publish_month(
         forecasts=forecasts.rows,
         errors=errors[ERROR_COLUMNS],
         restated_errors=restated,
-        drift_checks=drift_checks,
+        drift_checks=drift.checks,
+        watch_reference=drift.reference,
+        watched_months=drift.months,
+        drift_symbols=drift.symbols,
+        input_checks=drift.inputs,
         outcomes=outcomes,
         alerts=[
-            *drift_alerts(plan.key, drift_checks),
+            *drift_alerts(plan.key, drift.checks),
             *damaged_model_alerts(plan.key, choice.refused, choice.kept_model_id),
         ],
-        resolved_alerts=cleared_alerts(plan.key, drift_checks, choice.refused),
+        resolved_alerts=cleared_alerts(plan.key, drift.checks, choice.refused),
     )
     with database_errors():
         get_store().publish(run.run_id, publication, finished_at=datetime.now(UTC))

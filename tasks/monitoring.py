@@ -1,54 +1,246 @@
-"""Watch: is the served forecast still as good, against its baseline in the same months, as when it was judged?"""
+"""Watch: is what is served still as good as is usual of its model, and are the prices it comes from like before?"""
 
+from dataclasses import dataclass, field
+from datetime import date
+
+import numpy as np
 import pandas as pd
 from prefect import task
 
-from model.drift import FEWEST_MONTHS, DriftResult, check_drift
+from model import Flags, Floats
+from model.drift.evidence import weigh_forecasts, weigh_months
+from model.drift.inputs import check_inputs
+from model.drift.reference import arrange, make_reference, target_months, usual_values
+from model.drift.watch import (
+    FEWEST_MONTHS,
+    FEWEST_REFERENCE_MONTHS,
+    RECOVERED,
+    Calibration,
+    Check,
+    add_up,
+    calibrate,
+    excursion,
+    status_of,
+)
+from model.drift.yardstick import Yardstick, make_yardstick
+from tasks.checking import Checked
 from tasks.database import database_errors, get_store
 from tasks.planning import MonthPlan
 from tasks.progress import log_line
+from tasks.sources import Outcome
 from tasks.steps import STEP
 from tasks.training import Choice
 
 WATCHED_HORIZONS = (1, 3, 6, 12)
-DRIFT_COLUMNS = ["horizon", "status", "statistic", "threshold", "p_value", "months_used", "reason"]
+SYMBOL_MONTHS = 12
+"""Newest scored months that the symbols behind a warning are looked for in."""
+MOST_SYMBOLS = 5
+DRIFT_COLUMNS = [
+    "horizon",
+    "measure",
+    "status",
+    "statistic",
+    "threshold",
+    "p_value",
+    "months_used",
+    "since_month",
+    "reason",
+]
+_FORECAST = ["symbol", "origin_month", "horizon", "forecaster"]
+_IS_WORSE = {
+    "loss": "What was served has lost more, against the yardstick, than is usual of its model",
+    "loss_against_baseline": "The hybrid has lost more than its own baseline",
+    "calibration": "The intervals have been too narrow, against the yardstick's",
+    "staleness": "The spreads have not followed the newest month's volatilities as they usually do",
+}
+_BY_HOW_MUCH = {
+    "loss": "on average {:.1%} more",
+    "loss_against_baseline": "on average {:.1%} more",
+    "calibration": "mean squared distance of the PIT from the middle on average {:.2f} higher",
+    "staleness": "on average {:.3f} of log volatility behind",
+}
+
+
+@dataclass(frozen=True)
+class DriftWatch:
+    """What a run has seen, in the columns of the tables it is kept in."""
+
+    checks: pd.DataFrame
+    """DRIFT_COLUMNS of `ops.drift_check`."""
+    months: pd.DataFrame = field(repr=False)
+    """Of `ops.watched_month`: those that were not watched before."""
+    reference: pd.DataFrame = field(repr=False)
+    """Of `forecast.watch_reference`, of the chosen model; empty when it is stored already."""
+    symbols: pd.DataFrame = field(repr=False)
+    """Of `ops.drift_symbol`."""
+    inputs: pd.DataFrame = field(repr=False)
+    """Of `ops.input_check`."""
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """What is usual of a model."""
+
+    months: pd.DataFrame
+    judged_from: date
+
+    def usual(self) -> pd.DataFrame:
+        return usual_values(self.months, self.judged_from)
 
 
 @task(name="watch", **STEP)
-def watch_drift(plan: MonthPlan, choice: Choice, errors: pd.DataFrame) -> pd.DataFrame:
-    """One drift check a watched horizon; DRIFT_COLUMNS.
+def watch_drift(plan: MonthPlan, checked: Checked, choice: Choice, errors: pd.DataFrame) -> DriftWatch:
+    """Weigh the forecasts that could be scored, and say whether they are worse than usual by more than luck.
 
     Args:
         plan: The month.
-        choice: The model in service; its judged months say what is normal.
+        checked: Its months, for the yardstick and the inputs.
+        choice: The model in service, whose reference says what is usual of it.
         errors: Scored in this run, from `score_past_forecasts`.
     """
+    origin_month = pd.Timestamp(plan.key.origin_month)
+    recent = (origin_month - pd.DateOffset(months=SYMBOL_MONTHS - 1)).date()
     with database_errors():
-        stored = get_store().read_served_losses(plan.key)
-    losses = pd.concat([stored, _mean_losses(errors)]).groupby(["horizon", "target_month"], as_index=False).mean()
-    rows = []
-    for horizon in WATCHED_HORIZONS:
-        own = losses[losses["horizon"] == horizon].sort_values("target_month")
-        mean, deviation = choice.usual_relative_loss(horizon)
-        result = check_drift(own["served_crps"] / own["baseline_crps"], reference_mean=mean, reference_sd=deviation)
-        numbers = (result.statistic, result.threshold, result.p_value, result.months_used)
-        rows.append((horizon, result.status, *numbers, _reason(result)))
-    log_line("watch", ", ".join(f"{row[0]} months: {row[1].replace('_', ' ')}" for row in rows))
-    return pd.DataFrame(rows, columns=DRIFT_COLUMNS)
+        forecasts = get_store().read_forecasts_to_watch(plan.key, horizons=WATCHED_HORIZONS, since_month=recent)
+        watched = get_store().read_watched_months(plan.key)
+    levels = choice.forecaster.config.quantile_levels
+    yardstick = make_yardstick(checked.months, horizons=WATCHED_HORIZONS, levels=levels)
+    stored = None if choice.kept_model_id is None else _stored_reference(choice.kept_model_id)
+    reference = stored or _make_reference(choice, yardstick)
 
-
-def _reason(result: DriftResult) -> str:
-    if result.status == "not_enough_data":
-        return f"{result.months_used} scored months; the check begins with {FEWEST_MONTHS}."
-    return (
-        f"The sum of how much worse than usual the forecast was, against the baseline, is {result.statistic:.1f} after "
-        f"{result.months_used} months; above {result.threshold:g} is an alarm."
+    forecasts = _with_new_actuals(forecasts, errors)
+    weighed = weigh_forecasts(forecasts, yardstick).merge(forecasts[[*_FORECAST, "is_served"]], on=_FORECAST)
+    new_months = _new_months(forecasts, weighed.drop(columns="is_served"), reference, choice.kept_model_id)
+    live = pd.concat([watched, new_months.assign(target_month=target_months(new_months))], ignore_index=True)
+    checks = _check(live, reference, choice.served)
+    log_line("watch", ", ".join(f"{horizon} months: {_verdict(own)}" for horizon, own in checks.groupby("horizon")))
+    missing_share = float((checked.outcomes["outcome"] != Outcome.OK).mean())
+    return DriftWatch(
+        checks=checks,
+        months=new_months.drop(columns="origin_month"),
+        reference=reference.months.iloc[: 0 if stored else None],
+        symbols=_symbols_behind(checks, weighed[weighed["is_served"]], live),
+        inputs=check_inputs(checked.months, origin_month, missing_share),
     )
 
 
-def _mean_losses(errors: pd.DataFrame) -> pd.DataFrame:
-    """horizon, target_month, served_crps, baseline_crps: means over symbols of errors not stored yet."""
-    keys = ["horizon", "target_month"]
-    served = errors[errors["is_served"]].groupby(keys)["crps"].mean().rename("served_crps")
-    baseline = errors[errors["forecaster"] == "baseline"].groupby(keys)["crps"].mean().rename("baseline_crps")
-    return pd.concat([served, baseline], axis=1).reset_index()
+def _stored_reference(model_version_id: int) -> _Reference | None:
+    """None of a version that was stored before there were references."""
+    with database_errors():
+        rows = get_store().read_watch_reference(model_version_id)
+    return None if rows.empty else _Reference(rows.drop(columns="judged_from"), rows["judged_from"].iloc[0].date())
+
+
+def _make_reference(choice: Choice, yardstick: Yardstick) -> _Reference:
+    judged = choice.backtest_errors["origin_month"].min()
+    judged_from = choice.new_model.judged_from if choice.new_model is not None else pd.Timestamp(judged).date()
+    return _Reference(make_reference(choice.forecaster, choice.panel, yardstick, WATCHED_HORIZONS), judged_from)
+
+
+def _with_new_actuals(forecasts: pd.DataFrame, errors: pd.DataFrame) -> pd.DataFrame:
+    """The forecasts that have been scored, now or before, with what came of them."""
+    keys = ["run_id", "symbol", "horizon", "forecaster"]
+    new = errors[[*keys, "actual_log_return"]].rename(columns={"actual_log_return": "new_actual"})
+    both = forecasts.astype({"actual_log_return": "float64"}).merge(new, on=keys, how="left")
+    actual = both["actual_log_return"].fillna(both["new_actual"].astype(np.float64))
+    return both.drop(columns="new_actual").assign(actual_log_return=actual)[actual.notna()]
+
+
+def _new_months(
+    forecasts: pd.DataFrame, weighed: pd.DataFrame, reference: _Reference, kept_model_id: int | None
+) -> pd.DataFrame:
+    """Columns of `ops.watched_month`, and origin_month: what was served, of forecasts that had not been watched."""
+    by_month = ["origin_month", "horizon", "forecaster"]
+    is_new = forecasts["is_served"] & ~forecasts["is_watched"].astype(np.bool_)
+    made = forecasts.loc[is_new, [*by_month, "run_id", "model_version_id"]].drop_duplicates(by_month)
+    values = weigh_months(weighed).merge(made, on=by_month)
+    parts = []
+    for version, own in values.groupby("model_version_id"):
+        # A version of before there were references is held against the one in service.
+        is_current = version == kept_model_id
+        its = reference if is_current else _stored_reference(int(str(version))) or reference
+        parts.append(own.merge(its.usual(), on=["forecaster", "horizon", "measure"]))
+    columns = ["run_id", "horizon", "measure", "forecaster", "symbols", "value", "usual", "deviation", "origin_month"]
+    return (
+        pd.concat(parts)[columns] if parts else pd.DataFrame(columns=columns).astype({"origin_month": "datetime64[ns]"})
+    )
+
+
+def _check(live: pd.DataFrame, reference: _Reference, served: str) -> pd.DataFrame:
+    """DRIFT_COLUMNS, at least one row a horizon."""
+    checks, values, is_judged = arrange(reference.months, served, reference.judged_from)
+    if len(values) < FEWEST_REFERENCE_MONTHS:
+        checks = []
+    rows = []
+    if checks:
+        calibration = calibrate(checks, values, is_judged)
+        surprise = live.assign(surprise=(live["value"] - live["usual"]) / live["deviation"]).pivot(
+            index="target_month", columns=["horizon", "measure"], values="surprise"
+        )
+        surprise = surprise.reindex(columns=pd.MultiIndex.from_tuples(checks)).sort_index()
+        sums, is_alarm = add_up(surprise.to_numpy(np.float64), calibration)
+        for column, check in enumerate(checks):
+            rows.append(_row(check, column, calibration, surprise.index, sums[:, column], is_alarm[:, column], live))
+    for horizon in sorted(set(WATCHED_HORIZONS) - {check.horizon for check in checks}):
+        reason = f"The model has too few months to say what is usual of it; {FEWEST_REFERENCE_MONTHS} are needed."
+        rows.append((horizon, "loss", "not_enough_data", np.nan, np.nan, 1.0, 0, pd.NaT, reason))
+    frame = pd.DataFrame(rows, columns=DRIFT_COLUMNS).astype({"since_month": "datetime64[ns]"})
+    return frame.sort_values(["horizon", "measure"], ignore_index=True)
+
+
+def _row(
+    check: Check,
+    column: int,
+    calibration: Calibration,
+    months: pd.Index,
+    sums: Floats,
+    is_alarm: Flags,
+    live: pd.DataFrame,
+) -> tuple[object, ...]:
+    """DRIFT_COLUMNS of one check, from its sums [T] at the ends of T months."""
+    own = live[(live["horizon"] == check.horizon) & (live["measure"] == check.measure)]
+    threshold, used = float(calibration.threshold[column]), len(own)
+    if used < FEWEST_MONTHS:
+        reason = f"{used} scored months; the check begins with {FEWEST_MONTHS}."
+        return (*check, "not_enough_data", np.nan, threshold, 1.0, used, pd.NaT, reason)
+    total, length = float(sums[-1]), excursion(sums)
+    status = status_of(total, threshold, is_alarm=bool(is_alarm[-1]), months=used)
+    p_value = calibration.p_value(column, total, used)
+    if length == 0:
+        reason = f"No worse than usual in {used} months: the sum is 0, and {threshold:.1f} is an alarm."
+        return (*check, status, total, threshold, p_value, used, pd.NaT, reason)
+    since = pd.Timestamp(months[-length])
+    worse = own[own["target_month"] >= since]
+    mean = float((worse["value"] - worse["usual"]).mean())
+    excess = float(np.expm1(mean)) if check.measure.startswith("loss") else mean
+    reason = (
+        f"{_IS_WORSE[check.measure]}: {_BY_HOW_MUCH[check.measure].format(excess)} in the {len(worse)} months scored "
+        f"since {since:%Y-%m}. The sum of it is {total:.1f}, and {threshold:.1f} is an alarm"
+    )
+    if status == "alarm":
+        left = (total - RECOVERED * threshold) / float(calibration.allowance[column])
+        reason += f", until it is back at {RECOVERED * threshold:.1f}: after {max(1, int(np.ceil(left)))} usual months"
+    return (*check, status, total, threshold, p_value, used, since, f"{reason}.")
+
+
+def _symbols_behind(checks: pd.DataFrame, served: pd.DataFrame, live: pd.DataFrame) -> pd.DataFrame:
+    """Of each horizon that warns or alarms, the symbols that lost most beyond what is usual: horizon, symbol, share."""
+    parts = [pd.DataFrame({"horizon": [], "symbol": [], "share": []}).astype({"horizon": "int64", "symbol": "str"})]
+    is_open = checks["status"].isin(["warning", "alarm"])
+    targets = target_months(served)
+    for horizon, since in checks[is_open].groupby("horizon")["since_month"].min().items():
+        usual = live.loc[(live["horizon"] == horizon) & (live["measure"] == "loss")].sort_values("target_month")[
+            "usual"
+        ]
+        own = served[(served["horizon"] == horizon) & (targets >= since)]
+        excess = own["crps"] - np.exp(usual.iloc[-1]) * own["yardstick_crps"]
+        by_symbol = excess.groupby(own["symbol"]).sum().clip(lower=0.0)
+        share = (by_symbol[by_symbol > 0] / by_symbol.sum()).nlargest(MOST_SYMBOLS)
+        parts.append(share.rename("share").reset_index().assign(horizon=horizon))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _verdict(checks: pd.DataFrame) -> str:
+    """The worst status of some checks."""
+    worst = max(checks["status"], key=("not_enough_data", "ok", "warning", "alarm").index)
+    return str(worst).replace("_", " ")

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 
-import numpy as np
 import pandas as pd
 from prefect import task
 
@@ -78,14 +77,6 @@ class Choice:
     """Of the judged months: origin_month, horizon, forecaster, symbols, crps, absolute_error, covered_80 and _95."""
     refused: tuple[Refusal, ...] = ()
     """Versions that would have been kept, and are damaged."""
-
-    def usual_relative_loss(self, horizon: int) -> tuple[float, float]:
-        """Mean and standard deviation of log(CRPS served / CRPS baseline) over the judged months of a horizon."""
-        own = self.backtest_errors[self.backtest_errors["horizon"] == horizon]
-        crps = own.pivot(index="origin_month", columns="forecaster", values="crps")
-        ratio = np.log(crps["hybrid"] / crps["baseline"])
-        # What is served as the baseline is as good as the baseline.
-        return (0.0 if self.served == "baseline" else float(ratio.mean())), float(ratio.std())
 
 
 @task(name="train", **STEP)

@@ -25,6 +25,9 @@ TABLES = [
     "ops.run",
     "ops.symbol_outcome",
     "ops.drift_check",
+    "ops.watched_month",
+    "ops.drift_symbol",
+    "ops.input_check",
     "ops.alert",
     "forecast.model_version",
     "forecast.baseline_coefficient",
@@ -35,6 +38,7 @@ TABLES = [
     "forecast.restated_error",
     "forecast.month_score",
     "forecast.backtest_error",
+    "forecast.watch_reference",
 ]
 
 
@@ -69,7 +73,9 @@ def test_monthly_forecast_fills_every_table_of_the_month(machine: None, database
     )
     assert hashlib.sha256(bytes(weights)).hexdigest() == digest
     assert verdict in ("hybrid", "baseline")
-    assert query(database_url, "select count(*) from ops.drift_check where status = 'not_enough_data'") == [(4,)]
+    assert query(database_url, "select distinct horizon, status from ops.drift_check order by 1") == [
+        (horizon, "not_enough_data") for horizon in (1, 3, 6, 12)
+    ]
     assert query(
         database_url,
         "select origin_session, round(origin_close::numeric, 2)::float from forecast.forecast_origin "

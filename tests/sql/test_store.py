@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -346,6 +347,7 @@ def make_publication(**changes: Any) -> Publication:
         "drift_checks": pd.DataFrame(
             {
                 "horizon": [1],
+                "measure": ["loss"],
                 "status": ["ok"],
                 "statistic": [0.5],
                 "threshold": [5.0],
@@ -353,6 +355,10 @@ def make_publication(**changes: Any) -> Publication:
                 "months_used": [7],
                 "reason": ["fine"],
             }
+        ),
+        "drift_symbols": pd.DataFrame({"horizon": [1], "symbol": ["A"], "share": [1.0]}),
+        "input_checks": pd.DataFrame(
+            {"input": ["volume"], "value": [1.1], "lowest": [0.5], "highest": [2.0], "is_unusual": [False]}
         ),
         "outcomes": pd.DataFrame(
             {
@@ -387,11 +393,17 @@ def make_errors(run_id: int, actual: float = 0.03) -> pd.DataFrame:
     )
 
 
-def publish_scores(store: Store, key: MonthKey, errors: pd.DataFrame) -> int:
+def make_watched(run_id: int) -> pd.DataFrame:
+    """What the forecasts one month ahead turned out to be: three deviations worse than usual."""
+    row = {"run_id": run_id, "horizon": 1, "measure": "loss", "forecaster": "hybrid", "symbols": 1}
+    return pd.DataFrame([{**row, "value": 0.07, "usual": 0.01, "deviation": 0.02}])
+
+
+def publish_scores(store: Store, key: MonthKey, errors: pd.DataFrame, **changes: Any) -> int:
     """A later month that forecasts nothing and scores the past."""
     run_id, month = begin(store, key), make_publication()
     empty = {"forecasts": month.forecasts.iloc[:0], "origins": month.origins.iloc[:0]}
-    store.publish(run_id, make_publication(errors=errors, **empty), finished_at=T0)
+    store.publish(run_id, make_publication(errors=errors, **empty, **changes), finished_at=T0)
     return run_id
 
 
@@ -429,6 +441,9 @@ BREAKS = {
     "origins": {"naive_mae": np.nan},
     "forecasts": {"q05": 9.0},
     "drift_checks": {"status": "perhaps"},
+    "watched_months": {"deviation": 0.0},
+    "drift_symbols": {"share": 2.0},
+    "input_checks": {"input": "luck"},
     "outcomes": {"outcome": "perfect"},
 }
 
@@ -436,7 +451,8 @@ BREAKS = {
 def test_publish_is_all_or_nothing(store: Store, database_url: str) -> None:
     run_id = begin(store)
     for name, change in BREAKS.items():
-        broken = getattr(make_publication(), name).assign(**change)
+        sound = make_watched(run_id) if name == "watched_months" else getattr(make_publication(), name)
+        broken = sound.assign(**change)
         with pytest.raises(psycopg2.errors.IntegrityError):
             store.publish(run_id, make_publication(**{name: broken}), finished_at=T0)
     alert = {**ALERT, "severity": "perhaps"}
@@ -496,17 +512,72 @@ def test_read_forecasts_to_score_gives_what_is_published_has_happened_and_has_no
     assert set(store.read_forecasts_to_score(month_key(2020, 2))["run_id"]) == {correction}
 
 
-def test_read_served_losses_averages_over_symbols_month_by_month(store: Store) -> None:
+def test_read_forecasts_to_watch_gives_what_was_served_and_the_baseline(store: Store) -> None:
     first = begin(store)
     store.publish(first, make_publication(), finished_at=T0)
-    errors = pd.concat(
-        [make_errors(first), make_errors(first).assign(symbol="B", crps=[0.03, 0.06, 0.1])], ignore_index=True
+
+    def watch(horizons: Sequence[int] = (1, 2), month: int = 2, since: date = date(2020, 2, 1)) -> set[tuple]:
+        found = store.read_forecasts_to_watch(month_key(2020, month), horizons=horizons, since_month=since)
+        columns = ["run_id", "symbol", "horizon", "forecaster", "is_served", "is_watched", "actual_log_return"]
+        return {tuple(None if pd.isna(value) else value for value in row) for row in found[columns].to_numpy()}
+
+    both = [("hybrid", True), ("baseline", False)]
+    rows = {(first, s, h, name, served, False, None) for s in ("A", "B") for h in (1, 2) for name, served in both}
+    assert watch() == rows
+    assert watch(horizons=(2,)) == {row for row in rows if row[2] == 2}
+    assert watch(month=1) == {row for row in rows if row[2] == 1}  # the other month is not over
+    publish_scores(store, month_key(2020, 1), make_errors(first), watched_months=make_watched(first))
+    # January, horizon 1, has been watched: it comes only to those who ask for months that old.
+    assert watch() == {row for row in rows if row[2] == 2}
+    actuals = {(row[1], row[3]): row[6] for row in watch(since=date(2020, 1, 1)) if row[2] == 1}
+    assert actuals == {("A", "hybrid"): 0.03, ("A", "baseline"): 0.03, ("B", "hybrid"): None, ("B", "baseline"): None}
+
+
+def test_publish_of_two_months_at_once_watches_the_past_once(store: Store, database_url: str) -> None:
+    first = begin(store)
+    store.publish(first, make_publication(), finished_at=T0)
+    one = publish_scores(store, month_key(2020, 1), make_errors(first), watched_months=make_watched(first))
+    publish_scores(store, month_key(2020, 2), make_errors(first), watched_months=make_watched(first).assign(value=9.0))
+    assert query(database_url, "select watched_by_run_id, value from ops.watched_month") == [(one, 0.07)]
+
+
+def test_read_watched_months_gives_those_in_force_by_target_month(store: Store) -> None:
+    first = begin(store)
+    store.publish(first, make_publication(), finished_at=T0)
+    publish_scores(store, month_key(2020, 1), make_errors(first), watched_months=make_watched(first))
+    (row,) = store.read_watched_months(month_key(2020, 1)).to_dict("records")
+    assert row == {
+        "horizon": 1,
+        "measure": "loss",
+        "target_month": pd.Timestamp("2020-01-01"),
+        "value": 0.07,
+        "usual": 0.01,
+        "deviation": 0.02,
+    }
+    assert store.read_watched_months(KEY).empty
+    store.publish(begin(store, correction=1), make_publication(), finished_at=T0)
+    assert store.read_watched_months(month_key(2020, 1)).empty
+
+
+def test_read_watch_reference_is_of_the_version_stored_with_it(store: Store, database_url: str) -> None:
+    reference = pd.DataFrame(
+        {
+            "origin_month": [date(2018, 1, 1)],
+            "horizon": [1],
+            "forecaster": ["hybrid"],
+            "measure": ["loss"],
+            "symbols": [2],
+            "value": [-0.02],
+        }
     )
-    publish_scores(store, month_key(2020, 1), errors)
-    (row,) = store.read_served_losses(month_key(2020, 1)).to_dict("records")
-    assert (row["horizon"], row["target_month"]) == (1, pd.Timestamp("2020-01-01"))
-    assert (row["served_crps"], row["baseline_crps"]) == pytest.approx((0.02, 0.04))
-    assert store.read_served_losses(KEY).empty
+    store.publish(begin(store), make_publication(watch_reference=reference), finished_at=T0)
+    ((version,),) = query(database_url, "select model_version_id from forecast.model_version")
+    (row,) = store.read_watch_reference(version).to_dict("records")
+    assert row == reference.iloc[0].to_dict() | {
+        "origin_month": pd.Timestamp("2018-01-01"),
+        "judged_from": pd.Timestamp("2018-01-01"),
+    }
+    assert store.read_watch_reference(version + 1).empty
 
 
 def test_read_drift_before_gives_the_last_published_month_before(store: Store) -> None:
@@ -514,8 +585,9 @@ def test_read_drift_before_gives_the_last_published_month_before(store: Store) -
     for month, status in ((11, "ok"), (12, "warning")):
         key = month_key(2019, month)
         store.publish(begin(store, key), make_publication(drift_checks=checks.assign(status=status)), finished_at=T0)
-    assert store.read_drift_before(month_key(2020, 1)).to_dict("records") == [{"horizon": 1, "status": "warning"}]
-    assert store.read_drift_before(month_key(2019, 12)).to_dict("records") == [{"horizon": 1, "status": "ok"}]
+    row = {"horizon": 1, "measure": "loss"}
+    assert store.read_drift_before(month_key(2020, 1)).to_dict("records") == [{**row, "status": "warning"}]
+    assert store.read_drift_before(month_key(2019, 12)).to_dict("records") == [{**row, "status": "ok"}]
     assert store.read_drift_before(month_key(2019, 11)).empty
 
 

@@ -274,22 +274,60 @@ def test_published_run_is_the_last_correction(cursor: Cursor) -> None:
     assert select(cursor, "select run_id, correction from report.published_run") == [(second, 1)]
 
 
-def test_drift_status_is_the_newest_check_of_each_horizon(cursor: Cursor) -> None:
-    def check(run_id: int, horizon: int, status: str) -> None:
+def test_drift_status_is_the_worst_of_the_newest_checks_of_each_horizon(cursor: Cursor) -> None:
+    def check(run_id: int, horizon: int, measure: str, status: str, statistic: float | None) -> None:
         cursor.execute(
-            "insert into ops.drift_check values (%s, %s, %s, 1.5, 5, 0.2, 7, 'why')", (run_id, horizon, status)
+            "insert into ops.drift_check (run_id, horizon, measure, status, statistic, threshold, p_value, "
+            "months_used, reason, since_month) values (%s, %s, %s, %s, %s, 5, 0.2, 7, 'why', '2019-11-01')",
+            (run_id, horizon, measure, status, statistic),
         )
 
     newest, older, failed = add_run(cursor, FEBRUARY), add_run(cursor, JANUARY), add_run(cursor, MARCH, status="failed")
-    check(newest, 1, "alarm")
-    check(older, 1, "ok")
-    check(older, 3, "warning")  # not watched in the newest month
-    check(failed, 1, "ok")
+    check(newest, 1, "loss", "ok", 1.5)
+    check(newest, 1, "calibration", "alarm", 4.0)
+    check(newest, 1, "staleness", "not_enough_data", None)
+    check(older, 1, "loss", "alarm", 5.0)
+    check(older, 3, "loss", "warning", 3.0)  # not watched in the newest month
+    check(older, 3, "staleness", "warning", 3.5)
+    check(failed, 1, "loss", "ok", 0.0)
+    cursor.execute(
+        "insert into ops.drift_symbol (run_id, horizon, symbol, share) values (%s, 1, 'B', 0.25), (%s, 1, 'A', 0.5)",
+        (newest, newest),
+    )
     assert select(
-        cursor, "select horizon, status, origin_month, statistic from report.drift_status order by horizon"
+        cursor,
+        "select horizon, measure, status, origin_month, statistic, symbols from report.drift_status order by horizon",
     ) == [
-        (1, "alarm", FEBRUARY, 1.5),
-        (3, "warning", JANUARY, 1.5),
+        (1, "calibration", "alarm", FEBRUARY, 4.0, "A 50 %, B 25 %"),
+        (3, "staleness", "warning", JANUARY, 3.5, None),
+    ]
+    assert select(cursor, "select horizon, measure from report.drift_check order by 1, 2") == [
+        (1, "calibration"),
+        (1, "loss"),
+        (1, "staleness"),
+        (3, "loss"),
+        (3, "staleness"),
+    ]
+
+
+def test_drift_month_is_of_the_runs_in_force_by_the_month_they_are_scored_in(cursor: Cursor) -> None:
+    replaced, in_force = add_run(cursor, JANUARY), add_run(cursor, JANUARY, correction=1)
+    for run_id, value in ((replaced, 9.0), (in_force, 0.07)):
+        cursor.execute(
+            "insert into ops.watched_month (run_id, horizon, measure, forecaster, symbols, value, usual, deviation, "
+            "watched_by_run_id) values (%s, 3, 'loss', 'baseline', 20, %s, 0.01, 0.02, %s)",
+            (run_id, value, run_id),
+        )
+    rows = select(cursor, "select target_month, horizon, measure, surprise from report.drift_month")
+    assert [row[:3] for row in rows] == [(date(2020, 4, 1), 3, "loss")]
+    assert rows[0][3] == pytest.approx(3.0)
+
+
+def test_input_status_is_the_newest(cursor: Cursor) -> None:
+    for run_id, value in ((add_run(cursor, FEBRUARY), 0.2), (add_run(cursor, JANUARY), 0.05)):
+        cursor.execute("insert into ops.input_check values (%s, 'volatility', %s, 0.03, 0.1, true)", (run_id, value))
+    assert select(cursor, "select input, value, origin_month from report.input_status") == [
+        ("volatility", 0.2, FEBRUARY)
     ]
 
 

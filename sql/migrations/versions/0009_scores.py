@@ -3,7 +3,7 @@
 from sql.migrations import run_sql_beside
 
 revision = "0009"
-down_revision = "0007"
+down_revision = "0008"
 
 
 def upgrade() -> None:

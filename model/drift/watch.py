@@ -1,0 +1,202 @@
+"""The watch: how much worse than usual is it, month after month, and from when on is that more than luck?
+
+Each check (a horizon and a measure) has a one-sided CUSUM (Page 1954) of its surprises z = (value - usual) / deviation:
+
+S_t = min(threshold, max(0, S_{t-1} + z_t - allowance))
+
+The allowance is half the shift that the check is there to find, so that the sum is quickest for that one, and smaller
+shifts, such as an error in what is taken for usual, do not add up. The check is in alarm once S reaches its threshold,
+and until S has come back to RECOVERED of it: as S never exceeds the threshold, that takes a known number of usual
+months, however bad it was. Above WARNED without having reached it, it warns.
+
+Thresholds are calibrated together (`calibrate`): blocks of whole months of the reference, all checks at once, are
+drawn to paths of MONTHS_BETWEEN_FALSE_ALARMS months in which nothing changes. Each check gets the threshold that
+the same share of paths reaches, and that share is the one at which any check of the fleet alarms in 1 - exp(-MARGIN)
+of the paths: MARGIN false alarms in that time, if they come at random. What is usual is estimated, and so each path has
+a reference of its own drawn as well: where the reference is short, thresholds are higher (Hušková and Kirch 2012 do so
+for sequential tests; Chatterjee and Qiu 2009 bootstrap a CUSUM's limits).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from model import Flags, Floats, Ints
+
+Status = Literal["ok", "warning", "alarm", "not_enough_data"]
+
+MONTHS_BETWEEN_FALSE_ALARMS = 60
+"""Of the whole fleet, all checks together."""
+MARGIN = 0.5
+"""Alarms in that time which thresholds are set for. The rest is for what a reference does not know of the years to
+come, and for alarms that come twice: on simulated fleets there are about twice as many (benchmarks/RESULTS.md)."""
+FEWEST_MONTHS = 6
+"""Scored months below which a check says nothing."""
+FEWEST_REFERENCE_MONTHS = 36
+"""Months of the reference below which there is nothing to compare with."""
+WARNED = 0.5
+"""Share of the threshold above which a check warns."""
+RECOVERED = 0.25
+"""Share of the threshold at which an alarm is over."""
+SMALLEST_THRESHOLD = 2.0
+"""Deviations: a reference without any noise would ask for none."""
+BLOCK_MONTHS = 24
+"""Twice the longest horizon: forecasts that overlap err together."""
+PATHS = 1000
+
+SHIFTS = {"loss": np.log(1.05), "loss_against_baseline": np.log(1.02), "calibration": 0.08}
+"""What each measure is there to find: 5 % more loss, 2 % more than the model's own baseline, an 80 % interval that
+holds 70 %. Others look for a shift of one deviation."""
+SMALLEST_DEVIATIONS = {"loss": 0.005, "loss_against_baseline": 0.005, "calibration": 0.005, "staleness": 0.002}
+"""Noise that is assumed in any case: a network that has corrected nothing yet is exactly its baseline."""
+
+
+class Check(NamedTuple):
+    """One of the things that are watched."""
+
+    horizon: int
+    measure: str
+
+
+@dataclass(frozen=True)
+class Usual:
+    """What is usual of C checks."""
+
+    mean: Floats
+    """[..., C]"""
+    deviation: Floats
+    """[..., C]"""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How C checks are judged."""
+
+    checks: tuple[Check, ...]
+    allowance: Floats
+    """[C] deviations a month."""
+    threshold: Floats
+    """[C] sums at which they alarm."""
+    chance: Floats
+    """[months, paths, C] sums while nothing changes, sorted along the paths."""
+
+    def p_value(self, column: int, total: float, months: int) -> float:
+        """Chance of a sum as high or higher after so many months while nothing changes."""
+        if total <= 0.0:
+            return 1.0
+        sums = self.chance[min(months, len(self.chance)) - 1, :, column]
+        as_high = len(sums) - int(np.searchsorted(sums, total))
+        return (1 + as_high) / (1 + len(sums))
+
+
+def find_usual(checks: Sequence[Check], reference: Floats, is_judged: Flags) -> Usual:
+    """Mean and deviation of a reference.
+
+    The usual value is the higher, that is the worse, of two means: over all months, most of which the model was fitted
+    on, so that they flatter it; and over the judged ones, which are few. Against its own baseline a forecast
+    is never expected to be better than equal: it was chosen for having been.
+
+    Args:
+        checks: C of them.
+        reference: [..., T, C] values.
+        is_judged: [T] months that the model had not seen; there may be none.
+    """
+    mean = reference.mean(axis=-2)
+    if is_judged.any():
+        mean = np.maximum(mean, reference[..., is_judged, :].mean(axis=-2))
+    is_duel = np.array([check.measure == "loss_against_baseline" for check in checks])
+    floor = np.array([SMALLEST_DEVIATIONS.get(check.measure, 1e-6) for check in checks])
+    deviation = np.maximum(reference.std(axis=-2, ddof=1), floor)
+    return Usual(np.where(is_duel, np.maximum(mean, 0.0), mean), deviation)
+
+
+def calibrate(
+    checks: Sequence[Check],
+    reference: Floats,
+    is_judged: Flags,
+    *,
+    months_between: int = MONTHS_BETWEEN_FALSE_ALARMS,
+    paths: int = PATHS,
+) -> Calibration:
+    """Thresholds under which the checks together give one false alarm in `months_between` months; always the same ones.
+
+    Args:
+        checks: C of them.
+        reference: [T, C] values of consecutive months, all known.
+        is_judged: [T] months that the model had not seen.
+        months_between: between two false alarms of any of the checks, on average.
+        paths: drawn.
+
+    Raises:
+        ValueError: if the reference has fewer than FEWEST_REFERENCE_MONTHS months.
+    """
+    count = len(reference)
+    if count < FEWEST_REFERENCE_MONTHS:
+        raise ValueError(f"`reference` must have {FEWEST_REFERENCE_MONTHS} months or more: received {count}.")
+    rng = np.random.default_rng(0)
+    own = find_usual(checks, reference, is_judged)
+    allowance = np.array([SHIFTS.get(check.measure, np.nan) for check in checks]) / own.deviation / 2
+    allowance = np.where(np.isfinite(allowance), allowance, 0.5)
+    usual = find_usual(checks, reference[_draw_blocks(rng, paths, count, count)], is_judged)
+    future = reference[_draw_blocks(rng, paths, months_between, count).T]  # [months, paths, C]
+    sums = _add_up((future - usual.mean) / usual.deviation, allowance)
+    highest = sums.max(axis=0)  # [paths, C]
+    # The share of paths that go as high is the same for every check, and as small as all of them together need.
+    order = np.sort(highest, axis=0)
+    rank = np.column_stack([np.searchsorted(*column) for column in zip(order.T, highest.T, strict=True)])
+    level = np.quantile(1.0 - rank.max(axis=1) / paths, 1.0 - np.exp(-MARGIN))
+    threshold = np.maximum(np.quantile(highest, 1.0 - level, axis=0), SMALLEST_THRESHOLD)
+    return Calibration(tuple(checks), allowance, threshold, np.sort(sums, axis=1))
+
+
+def add_up(surprise: Floats, calibration: Calibration) -> tuple[Floats, Flags]:
+    """[T, ..., C] each: the sums, and whether the check is in alarm.
+
+    Args:
+        surprise: [T, ..., C] in deviations, oldest first; a month that is NaN leaves the sum as it is.
+        calibration: of the C checks.
+    """
+    threshold = calibration.threshold
+    sums = _add_up(surprise, calibration.allowance, threshold)
+    is_alarm = np.zeros(sums.shape, dtype=np.bool_)
+    state = np.zeros(sums.shape[1:], dtype=np.bool_)
+    for month, total in enumerate(sums):
+        state = (total >= threshold) | (state & (total > RECOVERED * threshold))
+        is_alarm[month] = state
+    return sums, is_alarm
+
+
+def status_of(total: float, threshold: float, *, is_alarm: bool, months: int) -> Status:
+    """The word for a check's last month."""
+    if months < FEWEST_MONTHS:
+        return "not_enough_data"
+    if is_alarm:
+        return "alarm"
+    return "warning" if total > WARNED * threshold else "ok"
+
+
+def excursion(sums: Floats) -> int:
+    """Months, the last one included, since the sum [T] left zero; 0 when it is there."""
+    at_zero = np.flatnonzero(sums <= 0.0)
+    return len(sums) - (int(at_zero[-1]) + 1 if len(at_zero) else 0)
+
+
+def _add_up(surprise: Floats, allowance: Floats, ceiling: Floats | float = np.inf) -> Floats:
+    """[T, ..., C] one-sided sums."""
+    sums = np.where(np.isfinite(surprise), surprise - allowance, 0.0)
+    total = np.zeros(sums.shape[1:])
+    for month in sums:
+        month += total
+        np.clip(month, 0.0, ceiling, out=month)
+        total = month
+    return sums
+
+
+def _draw_blocks(rng: np.random.Generator, paths: int, months: int, count: int) -> Ints:
+    """[paths, months] positions in a reference of `count` months: blocks that go on from its end at its beginning."""
+    block = max(1, min(BLOCK_MONTHS, count // 3))
+    starts = rng.integers(count, size=(paths, -(-months // block), 1))
+    positions = (starts + np.arange(block)).reshape(paths, -1)[:, :months] % count
+    return np.asarray(positions, dtype=np.int64)
