@@ -2,6 +2,7 @@
 
 - `monthly`: the flow that forecasts a month, and the one that catches up on several.
 - `watch`: the daily look at runs that were killed and months that are missing.
+- `backfill`: prices without a forecast; `backtest`, `replay`: past months; `paper`: the paper behind the project.
 - `cli`: the `bellwether` command.
 - `screen`: what that command shows a person.
 - `runtime`: Prefect set up for a machine of its own, quiet and offline.

@@ -1,8 +1,8 @@
 """The one door to Postgres: verbs with frames in and out.
 
 Every verb is one transaction. Long tables travel by COPY, everything else by parameters. The verbs about prices are in
-`market`, those about runs and forecasts in `ledger`, those about backtests in `backtests`, those about alerts and due
-dates in `alerts`; here are the schema and what people look at.
+`market`, those about runs and forecasts in `ledger`, those about backtests in `backtests`, those about the paper's
+experiment in `papers`, those about alerts and due dates in `alerts`; here are the schema and what people look at.
 """
 
 import pandas as pd
@@ -14,21 +14,24 @@ from sql.backtests import Backtest, BacktestVerbs
 from sql.door import StoreUnavailableError, first_line
 from sql.ledger import OUTCOME_TOLERANCE, AlreadyPublishedError, LedgerVerbs, ModelVersion, MonthKey, Publication
 from sql.market import MarketVerbs, MergedBars
+from sql.papers import AddedResults, PaperExperiment, PaperVerbs
 
 __all__ = [
     "OUTCOME_TOLERANCE",
+    "AddedResults",
     "AlreadyPublishedError",
     "Backtest",
     "MergedBars",
     "ModelVersion",
     "MonthKey",
+    "PaperExperiment",
     "Publication",
     "Store",
     "StoreUnavailableError",
 ]
 
 
-class Store(MarketVerbs, LedgerVerbs, BacktestVerbs, AlertVerbs):
+class Store(MarketVerbs, LedgerVerbs, BacktestVerbs, PaperVerbs, AlertVerbs):
     """A database with Bellwether's schema."""
 
     def is_current(self) -> bool:

@@ -10,6 +10,8 @@
 - `delivering`, `addresses`, `sending`: alerts on their way; their words are in `alerting`.
 - `watching`: the daily watch.
 - `reporting`: what a person reads at the end.
+- `paper`, `workers`, `pictures`, `paper_table`: the paper's experiment: its steps, its trainings side by side, what
+  is drawn and what is read of it.
 - `calendars`, `progress`, `secrecy`, `errors`: used by all of them.
 
 A step that Prefect runs is decorated here; the story that joins them is in `flows`.
