@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import psycopg2
 import pytest
@@ -9,6 +10,8 @@ import typer
 from rows import query
 
 from flows.cli import app
+from model.drift.evidence import MEASURES
+from model.drift.watch import Status
 from model.quality import RULES
 from tasks import errors
 from tasks.reporting import EXAMPLE_QUERIES
@@ -84,6 +87,14 @@ def test_the_page_on_data_explains_every_rule_and_outcome() -> None:
     assert {*FINDING_RULES, *map(str, Outcome)} <= set(explained)
 
 
-@pytest.mark.parametrize("statement", re.findall(r"```sql\n(.*?);\n```", PAGES["data.md"], re.S))
-def test_a_query_of_the_page_on_data_runs(statement: str, database_url: str) -> None:
+@pytest.mark.parametrize(
+    "statement",
+    [each for name in ("data.md", "drift.md") for each in re.findall(r"```sql\n(.*?);\n```", PAGES[name], re.S)],
+)
+def test_a_query_of_the_pages_on_data_and_drift_runs(statement: str, database_url: str) -> None:
     query(database_url, statement)
+
+
+def test_the_page_on_drift_explains_every_measure_and_status() -> None:
+    explained = set(re.findall(r"`(\w+)`", PAGES["drift.md"]))
+    assert {*MEASURES, *get_args(Status)} <= explained
