@@ -16,6 +16,8 @@ from tasks.errors import PricesIncompleteError
 from tasks.registry import Refusal
 from tasks.sending import Severity
 
+_SYMBOLS_NAMED = 5
+
 Alert = Mapping[str, Any]
 """kind, subject, severity, title, detail, look_deeper_sql, and of some origin_month: columns of `ops.alert`."""
 
@@ -193,27 +195,42 @@ def database_alert(message: str) -> Alert:
     }
 
 
-def drift_alerts(key: MonthKey, drift_checks: pd.DataFrame) -> list[Alert]:
-    """The alert of a drift check that tripped, or none.
+def drift_alerts(key: MonthKey, drift_checks: pd.DataFrame, drift_symbols: pd.DataFrame) -> list[Alert]:
+    """The alert of the drift checks that tripped, or none: one for all of them.
 
     Args:
         key: The month checked.
-        drift_checks: horizon, status, reason: the run's checks.
+        drift_checks: horizon, measure, status, since_month, reason: the run's checks.
+        drift_symbols: horizon, symbol, share: who contributes most.
     """
     tripped = drift_checks[drift_checks["status"] == "alarm"]
     if tripped.empty:
         return []
-    horizons = ", ".join(str(horizon) for horizon in tripped["horizon"])
+    found = [
+        f"{horizon} month{'s' if horizon > 1 else ''} ahead: {reason}"
+        for horizon, reason in zip(tripped["horizon"].tolist(), tripped["reason"], strict=True)
+    ]
+    behind = drift_symbols[drift_symbols["horizon"].isin(tripped["horizon"])]
+    largest = behind.groupby("symbol")["share"].max().nlargest(_SYMBOLS_NAMED)
+    symbols = f" Most of it is in {', '.join(largest.index)}." if len(largest) else ""
+    until_then = (
+        " To serve the baseline until then, run the month again with `--mode baseline --rerun`."
+        if (tripped["measure"] == "loss_against_baseline").any()
+        else ""
+    )
     return [
         {
             "kind": "drift",
             "subject": _subject(key),
             "severity": "warning",
-            "title": f"The forecasts of {key.universe} have become worse than their baseline",
-            "detail": f"Seen in the forecasts {horizons} months ahead, as of {key.origin_month:%Y-%m}. "
-            f"{' '.join(tripped['reason'])} The next run trains a new model; "
-            "to serve the baseline until then, run the month again with `--mode baseline --rerun`.",
-            "look_deeper_sql": f"select * from report.drift_status where universe = '{_quoted(key.universe)}'",
+            "title": f"The forecasts of {key.universe} have become worse than is usual of their model",
+            "detail": f"Seen as of {key.origin_month:%Y-%m}, since {tripped['since_month'].min():%Y-%m}. "
+            f"{' '.join(found)}{symbols} A crisis of the market does not do this by itself: ask first what has "
+            "changed, the program, the source or its prices (report.data_quality, report.input_status). The next run "
+            f"trains a new model, which serves if it is better with evidence.{until_then} The alert clears by itself.",
+            "look_deeper_sql": "select horizon, measure, target_month, value, usual, surprise from report.drift_month "
+            f"where source = '{_quoted(key.source)}' and universe = '{_quoted(key.universe)}' "
+            "order by target_month desc, horizon, measure limit 60",
         }
     ]
 

@@ -98,7 +98,7 @@ def publish_month(
         input_checks=drift.inputs,
         outcomes=outcomes,
         alerts=[
-            *drift_alerts(plan.key, drift.checks),
+            *drift_alerts(plan.key, drift.checks, drift.symbols),
             *damaged_model_alerts(plan.key, choice.refused, choice.kept_model_id),
         ],
         resolved_alerts=cleared_alerts(plan.key, drift.checks, choice.refused),

@@ -48,15 +48,15 @@ DRIFT_COLUMNS = [
 ]
 _FORECAST = ["symbol", "origin_month", "horizon", "forecaster"]
 _IS_WORSE = {
-    "loss": "What was served has lost more, against the yardstick, than is usual of its model",
-    "loss_against_baseline": "The hybrid has lost more than its own baseline",
-    "calibration": "The intervals have been too narrow, against the yardstick's",
-    "staleness": "The spreads have not followed the newest month's volatilities as they usually do",
+    "loss": "What was served lost more, against the yardstick, than is usual of its model",
+    "loss_against_baseline": "The hybrid lost more than its own baseline",
+    "calibration": "The intervals were narrower, against the yardstick's, than is usual",
+    "staleness": "The spreads followed the newest month's volatilities less than is usual",
 }
 _BY_HOW_MUCH = {
     "loss": "on average {:.1%} more",
     "loss_against_baseline": "on average {:.1%} more",
-    "calibration": "mean squared distance of the PIT from the middle on average {:.2f} higher",
+    "calibration": "the spread of the PIT on average {:.2f} larger",
     "staleness": "on average {:.3f} of log volatility behind",
 }
 
@@ -213,9 +213,11 @@ def _row(
     worse = own[own["target_month"] >= since]
     mean = float((worse["value"] - worse["usual"]).mean())
     excess = float(np.expm1(mean)) if check.measure.startswith("loss") else mean
+    count = f"{len(worse)} month{'s' if len(worse) > 1 else ''}"
     reason = (
-        f"{_IS_WORSE[check.measure]}: {_BY_HOW_MUCH[check.measure].format(excess)} in the {len(worse)} months scored "
-        f"since {since:%Y-%m}. The sum of it is {total:.1f}, and {threshold:.1f} is an alarm"
+        f"{'' if status != 'ok' else 'Within what is usual. '}{_IS_WORSE[check.measure]}: "
+        f"{_BY_HOW_MUCH[check.measure].format(excess)} in {count} scored since {since:%Y-%m}. "
+        f"The sum of it is {total:.1f}, and {threshold:.1f} is an alarm"
     )
     if status == "alarm":
         left = (total - RECOVERED * threshold) / float(calibration.allowance[column])

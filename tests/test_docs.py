@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import psycopg2
 import pytest
@@ -9,6 +10,8 @@ import typer
 from rows import query
 
 from flows.cli import app
+from model.drift.evidence import MEASURES
+from model.drift.watch import Status
 from model.quality import RULES
 from tasks import errors
 from tasks.reporting import EXAMPLE_QUERIES
@@ -95,7 +98,16 @@ def test_the_page_on_scores_explains_every_column_of_the_scorecard(database_url:
 
 @pytest.mark.parametrize(
     "statement",
-    [each for name in ("data.md", "scores.md") for each in re.findall(r"```sql\n(.*?);\n```", PAGES[name], re.S)],
+    [
+        each
+        for name in ("data.md", "drift.md", "scores.md")
+        for each in re.findall(r"```sql\n(.*?);\n```", PAGES[name], re.S)
+    ],
 )
 def test_a_query_of_the_pages_runs(statement: str, database_url: str) -> None:
     query(database_url, statement)
+
+
+def test_the_page_on_drift_explains_every_measure_and_status() -> None:
+    explained = set(re.findall(r"`(\w+)`", PAGES["drift.md"]))
+    assert {*MEASURES, *get_args(Status)} <= explained

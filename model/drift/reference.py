@@ -14,7 +14,7 @@ import pandas as pd
 from model import Flags, Floats
 from model.backtest import known_returns
 from model.drift.evidence import JUDGED_MEASURES, weigh_forecasts, weigh_months
-from model.drift.watch import FEWEST_REFERENCE_MONTHS, Check, find_usual
+from model.drift.watch import FEWEST_REFERENCE_MONTHS, Check, Usual, find_usual
 from model.drift.yardstick import Yardstick
 from model.features import Panel
 from model.forecaster import Forecaster
@@ -87,9 +87,11 @@ def usual_values(reference: pd.DataFrame, judged_from: date) -> pd.DataFrame:
     for (forecaster, horizon, measure), own in reference.groupby(["forecaster", "horizon", "measure"]):
         if len(own) >= FEWEST_REFERENCE_MONTHS:
             is_judged = (own["origin_month"] >= pd.Timestamp(judged_from)).to_numpy()
-            # What informs has no worse side.
-            seen = is_judged if measure in JUDGED_MEASURES else np.zeros_like(is_judged)
-            usual = find_usual([Check(int(str(horizon)), str(measure))], own[["value"]].to_numpy(np.float64), seen)
+            values = own[["value"]].to_numpy(np.float64)
+            if measure in JUDGED_MEASURES:
+                usual = find_usual([Check(int(str(horizon)), str(measure))], values, is_judged)
+            else:  # what informs has no worse side
+                usual = Usual(values.mean(axis=0), np.maximum(values.std(axis=0, ddof=1), 1e-6))
             rows.append((forecaster, horizon, measure, float(usual.mean[0]), float(usual.deviation[0])))
     return pd.DataFrame(rows, columns=["forecaster", "horizon", "measure", "usual", "deviation"])
 

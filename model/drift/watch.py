@@ -2,19 +2,21 @@
 
 Each check (a horizon and a measure) has a one-sided CUSUM (Page 1954) of its surprises z = (value - usual) / deviation:
 
-S_t = min(threshold, max(0, S_{t-1} + z_t - allowance))
+S_t = min(threshold, max(0, S_{t-1} + min(z_t - allowance, step)))
 
 The allowance is half the shift that the check is there to find, so that the sum is quickest for that one, and smaller
-shifts, such as an error in what is taken for usual, do not add up. The check is in alarm once S reaches its threshold,
+shifts, such as an error in what is taken for usual, do not add up. The largest step keeps one month of the market from
+raising an alarm alone, though forecasts that overlap carry it through h months: it is threshold / (h + 1), and is not
+applied one month ahead when the value is SUDDEN shifts above usual. The check is in alarm once S reaches its threshold,
 and until S has come back to RECOVERED of it: as S never exceeds the threshold, that takes a known number of usual
 months, however bad it was. Above WARNED without having reached it, it warns.
 
 Thresholds are calibrated together (`calibrate`): blocks of whole months of the reference, all checks at once, are
 drawn to paths of MONTHS_BETWEEN_FALSE_ALARMS months in which nothing changes. Each check gets the threshold that
 the same share of paths reaches, and that share is the one at which any check of the fleet alarms in 1 - exp(-MARGIN)
-of the paths: MARGIN false alarms in that time, if they come at random. What is usual is estimated, and so each path has
-a reference of its own drawn as well: where the reference is short, thresholds are higher (Hušková and Kirch 2012 do so
-for sequential tests; Chatterjee and Qiu 2009 bootstrap a CUSUM's limits).
+of the paths: MARGIN false alarms in that time, if they come at random. What is usual is estimated, and so each path is
+held against a reference of its own that is drawn as well (Hušková and Kirch 2012 do so for sequential tests; Chatterjee
+and Qiu 2009 bootstrap a CUSUM's limits).
 """
 
 from collections.abc import Sequence
@@ -30,12 +32,14 @@ Status = Literal["ok", "warning", "alarm", "not_enough_data"]
 MONTHS_BETWEEN_FALSE_ALARMS = 60
 """Of the whole fleet, all checks together."""
 MARGIN = 0.5
-"""Alarms in that time which thresholds are set for. The rest is for what a reference does not know of the years to
-come, and for alarms that come twice: on simulated fleets there are about twice as many (benchmarks/RESULTS.md)."""
+"""Alarms in that time which thresholds are set for; the rest is kept for what a reference does not know of the years to
+come."""
 FEWEST_MONTHS = 6
 """Scored months below which a check says nothing."""
 FEWEST_REFERENCE_MONTHS = 36
 """Months of the reference below which there is nothing to compare with."""
+SUDDEN = 3.0
+"""Shifts above usual, one month ahead, at which a single month raises an alarm."""
 WARNED = 0.5
 """Share of the threshold above which a check warns."""
 RECOVERED = 0.25
@@ -95,20 +99,23 @@ def find_usual(checks: Sequence[Check], reference: Floats, is_judged: Flags) -> 
     """Mean and deviation of a reference.
 
     The usual value is the higher, that is the worse, of two means: over all months, most of which the model was fitted
-    on, so that they flatter it; and over the judged ones, which are few. Against its own baseline a forecast
-    is never expected to be better than equal: it was chosen for having been.
+    on, so that they flatter it; and over the judged ones, which are few: a standard error is added, reckoned as if only
+    months that do not overlap counted. Against its own baseline a forecast is never expected to be better than equal:
+    it was chosen for having been.
 
     Args:
         checks: C of them.
         reference: [..., T, C] values.
         is_judged: [T] months that the model had not seen; there may be none.
     """
-    mean = reference.mean(axis=-2)
+    mean, months = reference.mean(axis=-2), len(is_judged)
     if is_judged.any():
-        mean = np.maximum(mean, reference[..., is_judged, :].mean(axis=-2))
+        mean, months = np.maximum(mean, reference[..., is_judged, :].mean(axis=-2)), int(is_judged.sum())
+    horizon = np.array([check.horizon for check in checks])
     is_duel = np.array([check.measure == "loss_against_baseline" for check in checks])
     floor = np.array([SMALLEST_DEVIATIONS.get(check.measure, 1e-6) for check in checks])
     deviation = np.maximum(reference.std(axis=-2, ddof=1), floor)
+    mean = mean + deviation * np.sqrt(horizon / months)
     return Usual(np.where(is_duel, np.maximum(mean, 0.0), mean), deviation)
 
 
@@ -139,8 +146,8 @@ def calibrate(
     own = find_usual(checks, reference, is_judged)
     allowance = np.array([SHIFTS.get(check.measure, np.nan) for check in checks]) / own.deviation / 2
     allowance = np.where(np.isfinite(allowance), allowance, 0.5)
-    usual = find_usual(checks, reference[_draw_blocks(rng, paths, count, count)], is_judged)
-    future = reference[_draw_blocks(rng, paths, months_between, count).T]  # [months, paths, C]
+    usual = find_usual(checks, reference[draw_blocks(rng, paths, count, count)], is_judged)
+    future = reference[draw_blocks(rng, paths, months_between, count).T]  # [months, paths, C]
     sums = _add_up((future - usual.mean) / usual.deviation, allowance)
     highest = sums.max(axis=0)  # [paths, C]
     # The share of paths that go as high is the same for every check, and as small as all of them together need.
@@ -159,7 +166,10 @@ def add_up(surprise: Floats, calibration: Calibration) -> tuple[Floats, Flags]:
         calibration: of the C checks.
     """
     threshold = calibration.threshold
-    sums = _add_up(surprise, calibration.allowance, threshold)
+    horizon = np.array([check.horizon for check in calibration.checks])
+    is_sudden = (horizon == 1) & (surprise >= 2.0 * SUDDEN * calibration.allowance)
+    largest = np.where(is_sudden, np.inf, threshold / (horizon + 1)) + calibration.allowance
+    sums = _add_up(np.where(surprise > largest, largest, surprise), calibration.allowance, threshold)
     is_alarm = np.zeros(sums.shape, dtype=np.bool_)
     state = np.zeros(sums.shape[1:], dtype=np.bool_)
     for month, total in enumerate(sums):
@@ -194,7 +204,7 @@ def _add_up(surprise: Floats, allowance: Floats, ceiling: Floats | float = np.in
     return sums
 
 
-def _draw_blocks(rng: np.random.Generator, paths: int, months: int, count: int) -> Ints:
+def draw_blocks(rng: np.random.Generator, paths: int, months: int, count: int) -> Ints:
     """[paths, months] positions in a reference of `count` months: blocks that go on from its end at its beginning."""
     block = max(1, min(BLOCK_MONTHS, count // 3))
     starts = rng.integers(count, size=(paths, -(-months // block), 1))

@@ -1,4 +1,4 @@
-"""Metrics, tests of skill, the gate and the drift check against values worked by hand, loops and other libraries."""
+"""Metrics, tests of skill and the gate against values worked by hand, loops and other libraries."""
 
 from dataclasses import replace
 from functools import partial
@@ -14,7 +14,6 @@ from scipy import stats
 from simulated import SMALL
 from utilsforecast import losses
 
-from model.drift import ALARM_THRESHOLD, check_drift
 from model.gate import judge, select
 from model.metrics import (
     always_up_rate,
@@ -295,32 +294,3 @@ def test_select_compares_what_would_be_served() -> None:
 def test_select_needs_no_evidence_where_there_is_one_model() -> None:
     alone = select({"retrain": make_scores(1.1, 0.01)}, SMALL)
     assert (alone.chosen, alone.reasons["retrain"], alone.verdicts["retrain"].served) == ("retrain", "", "baseline")
-
-
-def test_check_drift_waits_for_six_months() -> None:
-    assert check_drift(pd.Series([1.0] * 5), reference_mean=0.0, reference_sd=0.02).status == "not_enough_data"
-
-
-def test_check_drift_adds_up_what_is_worse_than_usual() -> None:
-    """Each month 2 deviations worse than usual, less the allowance of a half: 1.5 a month."""
-    ratio = pd.Series(np.exp([0.04] * 6))
-    result = check_drift(ratio, reference_mean=0.0, reference_sd=0.02)
-    assert result.statistic == pytest.approx(9.0)
-    assert result.status == "alarm"
-    assert result.p_value < 0.01
-    assert (
-        check_drift(
-            ratio[:3].tolist() and pd.Series(np.exp([-0.04] * 20)), reference_mean=0.0, reference_sd=0.02
-        ).statistic
-        == 0.0
-    )
-
-
-def test_check_drift_stays_calm_while_nothing_changes() -> None:
-    rng = np.random.default_rng(6)
-    alarms = [
-        check_drift(pd.Series(np.exp(rng.normal(0.0, 0.02, 36))), reference_mean=0.0, reference_sd=0.02).statistic
-        > ALARM_THRESHOLD
-        for _ in range(300)
-    ]
-    assert np.mean(alarms) < 0.03
