@@ -1,8 +1,8 @@
 """The one door to Postgres: verbs with frames in and out.
 
 Every verb is one transaction. Long tables travel by COPY, everything else by parameters. The verbs about prices are in
-`market`, those about runs and forecasts in `ledger`, those about backtests in `backtests`; here are the schema and what
-people look at.
+`market`, those about runs and forecasts in `ledger`, those about backtests in `backtests`, those about the paper's
+experiment in `papers`; here are the schema and what people look at.
 """
 
 import pandas as pd
@@ -13,20 +13,23 @@ from sql.backtests import Backtest, BacktestVerbs
 from sql.door import StoreUnavailableError, first_line
 from sql.ledger import AlreadyPublishedError, LedgerVerbs, ModelVersion, MonthKey, Publication
 from sql.market import MarketVerbs, MergedBars
+from sql.papers import AddedResults, PaperExperiment, PaperVerbs
 
 __all__ = [
+    "AddedResults",
     "AlreadyPublishedError",
     "Backtest",
     "MergedBars",
     "ModelVersion",
     "MonthKey",
+    "PaperExperiment",
     "Publication",
     "Store",
     "StoreUnavailableError",
 ]
 
 
-class Store(MarketVerbs, LedgerVerbs, BacktestVerbs):
+class Store(MarketVerbs, LedgerVerbs, BacktestVerbs, PaperVerbs):
     """A database with Bellwether's schema."""
 
     def is_current(self) -> bool:

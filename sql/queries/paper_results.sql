@@ -1,0 +1,1 @@
+select * from report.paper_result where experiment = %(experiment)s

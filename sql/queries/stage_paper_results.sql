@@ -1,0 +1,1 @@
+create temporary table incoming_paper_result (like forecast.paper_result including defaults) on commit drop
