@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from flows.runtime import prepare_prefect
 from tasks.errors import BadRequestError, BellwetherError, ReplayDiffersError
-from tasks.settings import Mode, get_settings
+from tasks.settings import Interval, Mode, get_settings
 
 if TYPE_CHECKING:
     from tasks.backtest_plan import Refit  # only its name: the module waits for Prefect
@@ -212,6 +212,46 @@ def replay(
         console.print(escape(line), highlight=False, soft_wrap=True)
     if not replayed.is_identical:
         raise ReplayDiffersError(outcome_sentence(replayed))
+
+
+@app.command()
+def paper(
+    source: Annotated[str, typer.Option(help="Where the bars come from: `sample`, `file:PATH` or `yahoo`.")] = "sample",
+    symbol: Annotated[str, typer.Option(help="Index or stock to forecast.")] = "^GSPC",
+    interval: Annotated[str, typer.Option(help="`daily` or `monthly`: what a step is.")] = "daily",
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="Trainings of each network.")] = 5,
+    first: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Use bars from this day on. Default: all.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Directory for the two pictures. Default: `paper` in Bellwether's home.")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show Prefect's own log.")] = False,
+) -> None:
+    """Reproduce the paper behind the project, and what it leaves out.
+
+    Trains LSTM-GRU, LSTM and GRU on windows of 60 scaled bars, and compares their next close with a linear model's and
+    with "as before". See `docs/paper.md`.
+
+    Examples:
+        bellwether paper
+
+        bellwether paper --interval monthly --out pictures
+
+        bellwether paper --source file:prices.csv.gz --symbol AAPL --seeds 3
+    """
+    if interval not in get_args(Interval):
+        raise BadRequestError(f"`--interval` must be one of {', '.join(get_args(Interval))}; received {interval!r}.")
+    from flows.screen import make_console, show_paper
+
+    console = make_console()
+    with _working(console, verbose=verbose) as address:
+        from flows.paper import paper as run_paper
+
+        summary = run_paper(
+            source, symbol, cast(Interval, interval), seeds, first.date() if first else None, out and out.absolute()
+        )
+    show_paper(console, summary, address)
 
 
 @app.command()

@@ -1,5 +1,6 @@
 """What the command line shows a person: progress while it works, then forecasts, scores and where to look further."""
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -9,11 +10,17 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from tasks.paper_table import PaperSummary, paper_rows, verdict
 from tasks.reporting import EXAMPLE_QUERIES, BacktestSummary, MonthSummary, PricesSummary
 
 _SYMBOLS_SHOWN = 10
 _HORIZONS_SHOWN = (1, 3, 6, 12)
 _OTHERS_SHOWN = 5
+_SCALERS = {
+    "everything": "scale fitted on everything, as published",
+    "training": "scale fitted on the training part alone",
+}
+_PAPER_WIDTHS = (13, 10, 19, 19, 19, 11, 11)
 _STATUS_STYLES = {"ok": "green", "alarm": "bold red", "warning": "yellow", "not_enough_data": "dim"}
 
 
@@ -127,6 +134,32 @@ def show_backtest(console: Console, summary: BacktestSummary, database_address: 
     console.print(f"Errors by month are in Postgres at {escape(database_address)}", highlight=False, soft_wrap=True)
 
 
+def show_paper(console: Console, summary: PaperSummary, database_address: str) -> None:
+    """Print the paper's experiment: each error with what it means, scaler by scaler, and where the pictures are."""
+    for scaler, own in summary.results.groupby("scaler", sort=False):
+        first = _records(own)[0]
+        console.print(
+            f"\n[bold]{escape(first.symbol)}, {first.bar_interval}, {first.test_targets:,} closes from "
+            f"{first.tested_from:%Y-%m-%d} on; {_SCALERS[str(scaler)]}[/]",
+            highlight=False,
+        )
+        console.print(
+            f"[dim]{first.beyond_share:.0%} of these closes lie beyond the scale, on which 1 is "
+            f"{first.scale_points:,.1f} points; networks: mean ± standard deviation over seeds ({first.seeds})[/]",
+            highlight=False,
+        )
+        console.print(_paper_line(("", "published", "LSTM → GRU", "LSTM", "GRU", "linear", "persistence"), "bold"))
+        for row in paper_rows(own):
+            console.print(_paper_line((row.measure, *row.cells)))
+            console.print(f"  [dim]{row.sentence}[/]", highlight=False)
+        console.print(verdict(own), highlight=False)
+    console.print()
+    for picture in summary.pictures:
+        console.print(f"Picture: {escape(str(picture))}", highlight=False, soft_wrap=True)
+    console.print("What to make of it: docs/paper.md. The numbers: select * from report.paper_result")
+    console.print(f"Everything is in Postgres at {escape(database_address)}", highlight=False)
+
+
 def show_status(
     console: Console, runs: pd.DataFrame, alerts: pd.DataFrame, overdue: pd.DataFrame, database_address: str
 ) -> None:
@@ -235,6 +268,15 @@ def _backtest_table(title: str, scores: pd.DataFrame) -> Table:
 
 def _p_value(p: float | None) -> str:
     return "" if p is None else f"{p:.3f}"
+
+
+def _paper_line(cells: Sequence[str], style: str = "") -> Table:
+    """Cells at places that are the same in every line, so that sentences fit between."""
+    line = Table.grid(padding=(0, 1))
+    for place, width in enumerate(_PAPER_WIDTHS):
+        line.add_column(width=width, justify="left" if place == 0 else "right")
+    line.add_row(*cells, style=style)
+    return line
 
 
 def _records(frame: pd.DataFrame) -> list[Any]:

@@ -7,6 +7,8 @@
 - `sources/`: where prices come from, one file a source. A new source is a new file there.
 - `ingestion`, `training`, `forecasting`, `scoring`, `monitoring`, `alerting`: the steps of the month, in that order.
 - `reporting`: what a person reads at the end.
+- `paper`, `workers`, `pictures`, `paper_table`: the paper's experiment: its steps, its trainings side by side, what
+  is drawn and what is read of it.
 - `calendars`, `progress`, `errors`: used by all of them.
 
 A step that Prefect runs is decorated here; the story that joins them is in `flows`.

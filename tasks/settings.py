@@ -15,6 +15,8 @@ from tasks.errors import BadRequestError
 
 Mode = Literal["auto", "keep", "fine-tune", "retrain", "baseline"]
 """How the model of a month is chosen: by the gate, or by hand."""
+Interval = Literal["daily", "monthly"]
+"""What a step of the paper's experiment is."""
 
 
 def default_home() -> Path:

@@ -1,0 +1,76 @@
+"""Settings tried for the paper's networks, within its protocol: `python -m benchmarks.paper daily`, or `monthly`.
+
+Each is the hybrid on the sample's S&P 500, scale fitted on everything as published, with the seeds 1 and 2. They are
+chosen by the validation part, which is cut from the training part; errors on the test part are printed for the reader.
+"""
+
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.paper import PaperConfig, score
+from tasks.paper import CONFIGS, PaperPlan, read_series
+from tasks.settings import Interval
+from tasks.workers import train_side_by_side
+
+DAILY = {"batch_windows": 128, "learning_rate": 0.005, "is_rate_falling": True, "dropout": 0.1, "epochs": 40}
+STEADY = {"is_rate_falling": False, "patience": 10}
+ATTEMPTS: dict[Interval, list[dict[str, Any]]] = {
+    "daily": [
+        DAILY,
+        {**DAILY, "dropout": 0.05},
+        {**DAILY, "learning_rate": 0.01, "clip_norm": 1.0},
+        {**DAILY, "clip_norm": 1.0},
+        {**DAILY, "validation_share": 0.2},
+        {**DAILY, **STEADY},
+        {**DAILY, **STEADY, "learning_rate": 0.002, "dropout": 0.2, "epochs": 100},
+        {**DAILY, **STEADY, "batch_windows": 64, "learning_rate": 0.001, "dropout": 0.2, "epochs": 100},
+    ],
+    "monthly": [
+        {"batch_windows": 64, "learning_rate": 0.001, **STEADY, "dropout": 0.2, "epochs": 100},
+        {"batch_windows": 16, "learning_rate": 0.001, **STEADY, "dropout": 0.2, "epochs": 300, "patience": 30},
+        {"batch_windows": 16, "learning_rate": 0.005, **STEADY, "dropout": 0.1, "epochs": 300, "patience": 30},
+        {"batch_windows": 16, "learning_rate": 0.005, "is_rate_falling": True, "dropout": 0.1, "epochs": 100},
+    ],
+}
+
+
+def main(interval: Interval) -> None:
+    """Print a line for each, as soon as it is known."""
+    names = list(DAILY)
+    print("| " + " | ".join([*names, "others", "validation RMSE", "MAE", "MSE", "RMSE", "passes"]) + " |")
+    for attempt in ATTEMPTS[interval]:
+        config = replace(CONFIGS[interval], seeds=(1, 2), **attempt)
+        experiment = read_series.fn(_plan(interval, config)).experiments[0]
+        trained = list(train_side_by_side([experiment], ["hybrid"], config, processes=2))
+        losses = [each.curve[each.best_epoch - 1].validation_loss for each in trained]
+        errors = [score(experiment, each.forecast) for each in trained]
+        cells = [f"{attempt[name]:g}" for name in names]
+        cells.append(", ".join(f"{name} {value:g}" for name, value in attempt.items() if name not in names))
+        cells.append(f"{np.sqrt(np.mean(losses)):.4f}")
+        cells += [f"{np.mean([each[name] for each in errors]):.{digits}f}" for name, digits in _SHOWN.items()]
+        cells.append(" and ".join(str(len(each.curve)) for each in trained))
+        print("| " + " | ".join(cells) + " |", flush=True)
+
+
+_SHOWN = {"mae": 4, "mse": 6, "rmse": 4}
+
+
+def _plan(interval: Interval, config: PaperConfig) -> PaperPlan:
+    return PaperPlan(
+        source_spec="sample",
+        symbol="^GSPC",
+        interval=interval,
+        first=None,
+        config=config,
+        directory=Path(),
+        asked_at=datetime.now(UTC),
+    )
+
+
+if __name__ == "__main__":
+    main("monthly" if sys.argv[1:] == ["monthly"] else "daily")
