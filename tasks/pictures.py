@@ -73,7 +73,7 @@ def forecast_figure(plan: PaperPlan, experiments: Sequence[Experiment], trained:
         axes[3, 0].set_ylabel("autocorrelation of error")
         for ax in axes[0]:
             ax.legend(frameon=False, loc="upper left")
-        axes[1, 0].legend(frameon=False, loc="lower left")
+        axes[1, 0].legend(frameon=False, loc="best")
         axes[2, 0].legend(frameon=False, loc="upper left", ncols=2)
         axes[3, 0].legend(frameon=False, loc="lower right", ncols=3)
         figure.suptitle(
@@ -134,11 +134,11 @@ def _draw_last(
     """The end of the test part, wide enough to see that a forecast comes a step late."""
     last = slice(-LAST_STEPS, None)
     sessions = experiment.sessions[experiment.test][last]
-    ax.set_title(f"the last {len(sessions)} {_steps(interval)}")
+    ax.set_title(f"the last {len(sessions)} {_steps(interval)}, from {sessions[0]:%Y-%m-%d} on")
     ax.plot(sessions, actual[last], color=BLACK, lw=1.3, marker="o", ms=2.5, label="actual")
     ax.plot(sessions, before[last], color=BLUE, lw=1.0, ls=":", label="persistence: the close before")
     ax.plot(sessions, forecast[last], color=ORANGE, lw=1.3, ls="--", label="LSTM → GRU, seed 1")
-    _date_axis(ax)
+    _date_axis(ax, has_year=False)  # it would be that of the last tick
 
 
 def _draw_residuals(
@@ -195,7 +195,7 @@ def _steps(interval: str) -> str:
     return "sessions" if interval == "daily" else "months"
 
 
-def _date_axis(ax: Any) -> None:
+def _date_axis(ax: Any, *, has_year: bool = True) -> None:
     locator = AutoDateLocator()
     ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator, show_offset=has_year))

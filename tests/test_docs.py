@@ -103,10 +103,6 @@ def test_the_page_on_scores_explains_every_column_of_the_scorecard(database_url:
         for name in ("data.md", "drift.md", "scores.md")
         for each in re.findall(r"```sql\n(.*?);\n```", PAGES[name], re.S)
     ],
-        each
-        for name in ("data.md", "drift.md", "scores.md")
-        for each in re.findall(r"```sql\n(.*?);\n```", PAGES[name], re.S)
-    ],
 )
 def test_a_query_of_the_pages_runs(statement: str, database_url: str) -> None:
     query(database_url, statement)
