@@ -47,7 +47,8 @@ def monthly_forecast(
         universe: CSV file with a column `symbol`, optionally `exchange_mic` and `currency_code`.
         mode: `auto` has the gate choose; or `keep` the model in service, `fine-tune` it, `retrain` one from scratch, or
             serve the `baseline`.
-        rerun: Make a correction when the month is already published; otherwise such a run changes nothing.
+        rerun: Make a correction when the month is already published; otherwise such a run changes nothing. Never of the
+            months that `catch_up` adds.
         catch_up: So many earlier months are forecast first, oldest first; those already published stay as they are, and
             those that lack prices or history are passed over.
         min_coverage: Share of the universe that must have its month; below it nothing is published.
@@ -82,7 +83,7 @@ def monthly_forecast(
         for day in earlier_month_ends(plan, catch_up):
             # A month of the past that cannot be made must not keep the newest from its readers.
             with passing_over(day):
-                monthly_forecast(day, source, symbols, universe, mode, rerun, 0, min_coverage, chunk_symbols)
+                monthly_forecast(day, source, symbols, universe, mode, False, 0, min_coverage, chunk_symbols)
         return monthly_forecast(plan.as_of, source, symbols, universe, mode, rerun, 0, min_coverage, chunk_symbols)
 
     if plan.published_run_id is not None:

@@ -175,6 +175,17 @@ def test_monthly_forecast_leaves_a_stale_symbol_out_and_names_it(
     assert query(database_url, "select distinct symbol from forecast.forecast order by 1") == [("COMP",), ("SPX",)]
 
 
+def test_monthly_forecast_corrects_no_other_month_than_the_one_asked_for(machine: None, database_url: str) -> None:
+    """A deployment catches up by default, and a correction by hand is of one month."""
+    for rerun in (False, True):
+        monthly_forecast(as_of=date(2018, 12, 31), source="sample", catch_up=1, rerun=rerun)
+    assert query(database_url, "select origin_month, correction from ops.run order by run_id") == [
+        (date(2018, 11, 1), 0),
+        (date(2018, 12, 1), 0),
+        (date(2018, 12, 1), 1),
+    ]
+
+
 def test_monthly_forecast_catch_up_passes_over_a_month_without_prices(
     machine: None, database_url: str, index_bars: pd.DataFrame, tmp_path: Path
 ) -> None:
