@@ -10,13 +10,13 @@ from pydantic import Field
 from tasks.checking import check_bars, join_checked, require_coverage
 from tasks.comparing import compare_candidates
 from tasks.database import get_store
-from tasks.duty import answered_for, expect_months, is_unattended
+from tasks.duty import answered_for, expect_months, is_unattended, passing_over
 from tasks.errors import AlreadyPublishedError
 from tasks.forecasting import make_forecasts, publish_month
 from tasks.ingestion import fetch_bars, split_fetched
 from tasks.ledger import open_run
 from tasks.monitoring import watch_drift
-from tasks.planning import earlier_month_ends, passing_over, plan_month
+from tasks.planning import earlier_month_ends, plan_month
 from tasks.reporting import MonthSummary, summarise_month, summarise_published
 from tasks.scoring import score_past_forecasts, score_restated_forecasts
 from tasks.settings import Mode, get_settings

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 from rich.console import Console
@@ -14,7 +14,9 @@ from tasks.addresses import Address
 from tasks.paper_table import PaperSummary, paper_rows, verdict
 from tasks.reporting import EXAMPLE_QUERIES, BacktestSummary, MonthSummary, PricesSummary
 from tasks.sending import Answer
-from tasks.watching import WatchSummary
+
+if TYPE_CHECKING:
+    from tasks.watching import WatchSummary  # only its name: the module waits for Prefect
 
 _SYMBOLS_SHOWN = 10
 _HORIZONS_SHOWN = (1, 3, 6, 12)
@@ -209,7 +211,7 @@ def show_alerts(console: Console, alerts: pd.DataFrame, addresses: pd.DataFrame,
     _show_where(console, is_told=is_told)
 
 
-def show_watch(console: Console, summary: WatchSummary) -> None:
+def show_watch(console: Console, summary: "WatchSummary") -> None:
     """Print what a look around found, and what was delivered."""
     if summary.lost_run_ids or summary.stuck_run_ids:
         parts = [

@@ -21,9 +21,16 @@ from tasks.alerting import MISSING_MONTH, unbegun_run_alert
 from tasks.calendars import due_days
 from tasks.database import database_errors, get_store
 from tasks.delivering import deliver_alerts, tell_without_database
-from tasks.errors import BadRequestError, DatabaseUnavailableError, RunInProgressError
+from tasks.errors import (
+    BadRequestError,
+    DatabaseUnavailableError,
+    NotEnoughHistoryError,
+    PricesIncompleteError,
+    RunInProgressError,
+)
 from tasks.ledger import describe_error, is_recorded
 from tasks.planning import DEFAULT_EXCHANGE, MonthPlan, name_universe
+from tasks.progress import log_line
 from tasks.settings import get_settings
 
 MONTHS_AHEAD = 24
@@ -93,6 +100,20 @@ def is_unattended() -> bool:
     """Whether nobody watches the run under way."""
     duty = _on_duty.get()
     return duty is not None and duty.is_unattended
+
+
+@contextmanager
+def passing_over(day: date) -> Iterator[None]:
+    """Go on, and say so, when the month that ends on `day` lacks prices; unattended, also when it lacks history.
+
+    A person who asks for more months than the source can teach is told so instead.
+    """
+    try:
+        yield
+    except (PricesIncompleteError, NotEnoughHistoryError) as error:
+        if isinstance(error, NotEnoughHistoryError) and not is_unattended():
+            raise
+        log_line("warning", f"{day:%Y-%m} was passed over: {error}")
 
 
 def expect_months(store: Store, plan: MonthPlan) -> None:

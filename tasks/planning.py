@@ -2,8 +2,7 @@
 
 import csv
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -14,8 +13,7 @@ from model.config import ForecasterConfig
 from sql.store import MonthKey, Store
 from tasks.calendars import has_calendar, last_closed_session, month_table
 from tasks.database import database_errors
-from tasks.errors import BadRequestError, NotEnoughHistoryError, PricesIncompleteError
-from tasks.progress import log_line
+from tasks.errors import BadRequestError, NotEnoughHistoryError
 from tasks.settings import Mode, Settings
 from tasks.sources import Source, open_source
 
@@ -182,15 +180,6 @@ def name_universe(source_spec: str, symbols: Sequence[str] | None, universe_file
         return _name_file(universe_file)
     kind, _, path = source_spec.partition(":")
     return _name_file(path) if path else kind
-
-
-@contextmanager
-def passing_over(day: date) -> Iterator[None]:
-    """Go on, and say so, when the month that ends on `day` lacks prices or history."""
-    try:
-        yield
-    except (PricesIncompleteError, NotEnoughHistoryError) as error:
-        log_line("warning", f"{day:%Y-%m} was passed over: {error}")
 
 
 def read_universe(path: str) -> tuple[Instrument, ...]:
