@@ -142,8 +142,8 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Train:
         for module in (tasks.registry, tasks.training):
             monkeypatch.setattr(module, "get_store", lambda: store)
         monkeypatch.setattr(tasks.training, "load_library", lambda: None)
-        monkeypatch.setattr(tasks.training, "train", lambda panel, split, config, on_epoch: make_forecaster(config))
-        monkeypatch.setattr(tasks.training, "fine_tune", lambda parent, panel, split, on_epoch: parent)
+        monkeypatch.setattr(tasks.training, "train", lambda panel, split, config, **_: make_forecaster(config))
+        monkeypatch.setattr(tasks.training, "fine_tune", lambda parent, panel, split, **_: parent)
         found = train_candidates.fn(make_plan(mode), CONFIG, Checked(MONTHS, pd.DataFrame()))
         return [each.name for each in found.models]
 
