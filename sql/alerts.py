@@ -1,16 +1,13 @@
 """The door's verbs about alerts: raised, told to addresses, cleared; and about the months that are waited for."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
-import sqlalchemy as sa
-from psycopg2.errors import LockNotAvailable
-from sqlalchemy.exc import DBAPIError
 
-from sql.door import Door, own_words
+from sql.door import Door
 from sql.queries import statement
 
 
@@ -45,31 +42,9 @@ class AlertVerbs(Door):
         """Clear an alert by hand; returns whether it was open."""
         return self._changes("close_alert", alert_id=alert_id, now=now)
 
-    @contextmanager
-    def serving(self, address_id: str, *, wait_seconds: float) -> Iterator[bool]:
-        """Hold an address for this process while it is told things; yields False when another one has it for too long.
-
-        The lock belongs to a connection of its own, so Postgres lets go of it when the process ends, however it ends.
-        """
-        with own_words(self.address):
-            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            try:
-                timeout = sa.text("select set_config('lock_timeout', :milliseconds, false)")
-                connection.execute(timeout, {"milliseconds": f"{int(wait_seconds * 1000)}"})
-                lock = sa.text("select pg_advisory_lock(hashtextextended(:name, 0))")
-                connection.execute(lock, {"name": f"address {address_id}"})
-                is_held = True
-            except DBAPIError as error:
-                if not isinstance(error.orig, LockNotAvailable):
-                    connection.close()
-                    raise
-                is_held = False
-        try:
-            yield is_held
-        finally:
-            # Closed for good, not handed back to the pool: the lock and the timeout end with it.
-            connection.invalidate()
-            connection.close()
+    def serving(self, address_id: str, *, wait_seconds: float) -> AbstractContextManager[bool]:
+        """Hold an address for this process while it is told things; gives False when another has it for too long."""
+        return self._hold(f"address {address_id}", wait_seconds=wait_seconds)
 
     def use_address(self, address_id: str, address: str, *, now: datetime) -> None:
         """Note that an address is among those set; `address` is it without anything secret."""

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import psycopg2
 import sqlalchemy as sa
-from psycopg2.errors import DependentObjectsStillExist
+from psycopg2.errors import DependentObjectsStillExist, LockNotAvailable
 from psycopg2.extensions import AsIs, register_adapter
 from psycopg2.extensions import cursor as Cursor  # noqa: N812  a class under a lower-case name
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -103,6 +103,23 @@ class Door:
         with self._connection() as connection, open_cursor(connection) as cursor:
             yield cursor
 
+    @contextmanager
+    def _hold(self, name: str, *, wait_seconds: float | None = None) -> Iterator[bool]:
+        """Hold a name for this process; yields False when another one has it, and has for `wait_seconds` if given.
+
+        The lock belongs to a connection of its own, so Postgres lets go of it when the process ends, however it ends.
+        """
+        with own_words(self.address):
+            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        # Closed for good, not handed back to the pool: the lock and the timeout end with it.
+        try:
+            with own_words(self.address):
+                is_held = _lock(connection, name, wait_seconds)
+            yield is_held
+        finally:
+            connection.invalidate()
+            connection.close()
+
     def _copy_out(self, name: str, types: Mapping[str, str], **parameters: object) -> pd.DataFrame:
         with self._cursor() as cursor:
             return copy_out(cursor, statement(name), parameters, types)
@@ -148,6 +165,21 @@ def own_words(address: str) -> Iterator[None]:
         else:
             raise
         raise StoreUnavailableError(message.replace("\n", "; ")) from error
+
+
+def _lock(connection: sa.Connection, name: str, wait_seconds: float | None) -> bool:
+    if wait_seconds is None:
+        attempt = sa.text("select pg_try_advisory_lock(hashtextextended(:name, 0))")
+        return bool(connection.execute(attempt, {"name": name}).scalar())
+    timeout = sa.text("select set_config('lock_timeout', :milliseconds, false)")
+    connection.execute(timeout, {"milliseconds": f"{int(wait_seconds * 1000)}"})
+    try:
+        connection.execute(sa.text("select pg_advisory_lock(hashtextextended(:name, 0))"), {"name": name})
+    except DBAPIError as error:
+        if isinstance(error.orig, LockNotAvailable):
+            return False
+        raise
+    return True
 
 
 def first_line(error: BaseException | None) -> str:

@@ -1,21 +1,20 @@
 """The door's verbs about runs: the ledger, the month that a run publishes, models and past forecasts."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
 import pandas as pd
 import psycopg2
-import sqlalchemy as sa
 from psycopg2.errors import UniqueViolation
 from psycopg2.extensions import cursor as Cursor  # noqa: N812  a class under a lower-case name
 from psycopg2.extras import Json
 
 from sql.alerts import alert_parameters
 from sql.bulk import copy_in
-from sql.door import Door, own_words, returned_id
+from sql.door import Door, returned_id
 from sql.market import TOLERANCES
 from sql.queries import statement
 
@@ -112,23 +111,9 @@ class Publication:
 class LedgerVerbs(Door):
     """What a run writes and what it reads of earlier ones."""
 
-    @contextmanager
-    def exclusive(self, key: MonthKey) -> Iterator[bool]:
-        """Hold the month for this process; yields False when another one has it.
-
-        The lock belongs to a connection of its own, so Postgres lets go of it when the process ends, however it ends.
-        """
-        name = f"{key.source}/{key.universe}/{key.origin_month}"
-        with own_words(self.address):
-            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            lock = sa.text("select pg_try_advisory_lock(hashtextextended(:name, 0))")
-            is_held = bool(connection.execute(lock, {"name": name}).scalar())
-        try:
-            yield is_held
-        finally:
-            # Closed for good, not handed back to the pool: the lock ends with it.
-            connection.invalidate()
-            connection.close()
+    def exclusive(self, key: MonthKey) -> AbstractContextManager[bool]:
+        """Hold the month for this process; gives False when another one has it."""
+        return self._hold(f"{key.source}/{key.universe}/{key.origin_month}")
 
     def find_published(self, key: MonthKey) -> dict[str, Any] | None:
         """The run in force of a month: run_id, correction, as_of, served, finished_at."""
