@@ -1,12 +1,13 @@
 """What a person does about alerts: takes note of them, closes them, tries the addresses, ends a watch."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
+from typing import Any
 
+from sql.store import Store
 from tasks.addresses import Address
 from tasks.database import database_errors, get_store
-from tasks.delivering import configured_addresses, send_test
+from tasks.delivering import at_each, configured_addresses, send_test
 from tasks.errors import BadRequestError, DeliveryFailedError
 from tasks.sending import Answer
 from tasks.settings import Settings
@@ -20,12 +21,8 @@ def acknowledge(alert_ids: Sequence[int]) -> list[str]:
     """
     with database_errors():
         store = get_store()
-        known = {alert_id: store.read_alert(alert_id) for alert_id in alert_ids}
-        if unknown := [str(alert_id) for alert_id, alert in known.items() if alert is None]:
-            raise BadRequestError(f"There is no alert {', '.join(unknown)}; `bellwether alerts list --all` shows them.")
         lines = []
-        for alert_id, alert in known.items():
-            assert alert is not None  # noqa: S101  refused above
+        for alert_id, alert in _require_alerts(store, alert_ids).items():
             if store.acknowledge_alert(alert_id, now=datetime.now(UTC)):
                 became = "acknowledged; no reminders from now on"
             elif alert["resolved_at"] is not None:
@@ -44,9 +41,7 @@ def close(alert_id: int) -> str:
     """
     with database_errors():
         store = get_store()
-        alert = store.read_alert(alert_id)
-        if alert is None:
-            raise BadRequestError(f"There is no alert {alert_id}; `bellwether alerts list --all` shows them.")
+        alert = _require_alerts(store, [alert_id])[alert_id]
         is_new = store.close_alert(alert_id, now=datetime.now(UTC))
     became = "closed; whoever was told of it is told so at the next run or watch" if is_new else "cleared already"
     return f"Alert {alert_id}, {alert['title']}: {became}."
@@ -82,8 +77,7 @@ def test_addresses(settings: Settings) -> list[tuple[Address, Answer]]:
             "No address is set: put one or more into `BELLWETHER_ALERT_URLS`, with spaces between; "
             "docs/operations.md has examples."
         )
-    with ThreadPoolExecutor(min(len(addresses), 4)) as pool:
-        return list(zip(addresses, pool.map(send_test, addresses), strict=True))
+    return list(zip(addresses, at_each(addresses, send_test), strict=True))
 
 
 def require_all_delivered(answers: Sequence[tuple[Address, Answer]]) -> None:
@@ -91,3 +85,11 @@ def require_all_delivered(answers: Sequence[tuple[Address, Answer]]) -> None:
     failed = [f"{address}: {answer.reason}" for address, answer in answers if not answer.is_delivered]
     if failed:
         raise DeliveryFailedError(f"{len(failed)} of {len(answers)} addresses did not accept it. {'; '.join(failed)}.")
+
+
+def _require_alerts(store: Store, alert_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """The alerts by their numbers, all or none."""
+    found = {alert_id: store.read_alert(alert_id) for alert_id in alert_ids}
+    if unknown := [str(alert_id) for alert_id, alert in found.items() if alert is None]:
+        raise BadRequestError(f"There is no alert {', '.join(unknown)}; `bellwether alerts list --all` shows them.")
+    return {alert_id: alert for alert_id, alert in found.items() if alert is not None}

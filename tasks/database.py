@@ -3,6 +3,9 @@
 import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+import pandas as pd
 
 from sql import server, store
 from sql.store import Store
@@ -19,6 +22,12 @@ def database_errors() -> Iterator[None]:
         raise DatabaseUnavailableError(str(error)) from error
     except store.AlreadyPublishedError as error:
         raise AlreadyPublishedError(str(error)) from error
+
+
+def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows by column name, nulls as None."""
+    whole = frame.astype(object).where(frame.notna(), None)
+    return [{str(name): value for name, value in row.items()} for row in whole.to_dict("records")]
 
 
 def database_url(settings: Settings, *, role: str = "owner") -> str:

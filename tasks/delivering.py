@@ -11,16 +11,15 @@ A round never raises, and ends: an address that is silent is left until the next
 import fcntl
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import NAMESPACE_URL, uuid5
 
-import pandas as pd
 from prefect.events import emit_event
 from prefect.settings import PREFECT_API_URL
 
@@ -28,6 +27,7 @@ from sql.store import Store
 from tasks import sending
 from tasks.addresses import Address, read_addresses
 from tasks.alerting import compose_message, database_alert, delivery_alert
+from tasks.database import rows_of
 from tasks.progress import log_line
 from tasks.secrecy import without_secrets
 from tasks.settings import Settings
@@ -43,6 +43,8 @@ _FORGOTTEN_AFTER = timedelta(days=7)
 _ADDRESSES_AT_ONCE = 4
 _PREFECT = "prefect"
 _STATE = "alerts-without-database.json"
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,11 @@ def deliver_alerts(store: Store, settings: Settings) -> list[Round]:
         addresses = configured_addresses(settings)
         _write_down_unreachable(store, settings)
         rounds = _serve(store, settings, addresses)
-        if _judge_addresses(store, addresses):
+        known = rows_of(store.read_report("addresses"))
+        if _judge_addresses(store, addresses, known):
             # What the addresses that work are to be told of those that do not.
-            working = [each for each in addresses if not _is_failing(store, each)]
+            failing = {row["address_id"] for row in known if row["failed_rounds"]}
+            working = [each for each in addresses if each.address_id not in failing]
             again = {each.address: each for each in _serve(store, settings, working)}
             rounds = [_add(each, again.get(each.address)) for each in rounds]
         _emit_events(store)
@@ -85,6 +89,14 @@ def deliver_alerts(store: Store, settings: Settings) -> list[Round]:
 def configured_addresses(settings: Settings) -> list[Address]:
     """The addresses set in this process's environment."""
     return [] if settings.alert_urls is None else read_addresses(settings.alert_urls.get_secret_value())
+
+
+def at_each(addresses: Sequence[Address], do: Callable[[Address], Result]) -> list[Result]:
+    """What `do` gives for each address, in their order; a slow one does not keep the others waiting."""
+    if not addresses:
+        return []
+    with ThreadPoolExecutor(min(len(addresses), _ADDRESSES_AT_ONCE)) as pool:
+        return list(pool.map(do, addresses))
 
 
 def send_test(address: Address) -> sending.Answer:
@@ -131,10 +143,7 @@ def tell_without_database(settings: Settings, message: str) -> None:
 
 
 def _serve(store: Store, settings: Settings, addresses: Sequence[Address]) -> list[Round]:
-    if not addresses:
-        return []
-    with ThreadPoolExecutor(min(len(addresses), _ADDRESSES_AT_ONCE)) as pool:
-        return list(pool.map(lambda address: _serve_address(store, settings, address), addresses))
+    return at_each(addresses, lambda address: _serve_address(store, settings, address))
 
 
 def _serve_address(store: Store, settings: Settings, address: Address) -> Round:
@@ -167,23 +176,24 @@ def _serve_address(store: Store, settings: Settings, address: Address) -> Round:
         return Round(address.name, delivered, len(due) - delivered, reason)
 
 
-def _judge_addresses(store: Store, addresses: Sequence[Address]) -> bool:
-    """Raise an alert about each address that keeps failing, clear those of others; returns whether anything is new."""
+def _judge_addresses(store: Store, addresses: Sequence[Address], known: Sequence[dict[str, Any]]) -> bool:
+    """Raise an alert about each address that keeps failing, clear those of others; returns whether anything is new.
+
+    Args:
+        store: Where alerts are raised.
+        addresses: Those set in this process.
+        known: Rows of `report.address`, after the round.
+    """
     now = datetime.now(UTC)
     ours = {each.address_id for each in addresses}
     is_news = False
-    for row in _rows(store.read_report("addresses")):
+    for row in known:
         if row["address_id"] in ours and row["failed_rounds"] >= FAILED_ROUNDS:
             is_news |= row["failed_rounds"] == FAILED_ROUNDS
             store.open_alert(delivery_alert(row), now=now)
         elif row["failed_rounds"] < FAILED_ROUNDS or row["last_used_at"] < now - _FORGOTTEN_AFTER:
             is_news |= store.resolve_alert("delivery", row["address_id"], now=now)
     return is_news
-
-
-def _is_failing(store: Store, address: Address) -> bool:
-    rows = {row["address_id"]: row for row in _rows(store.read_report("addresses"))}
-    return bool(rows[address.address_id]["failed_rounds"])
 
 
 def _emit_events(store: Store) -> None:
@@ -256,10 +266,6 @@ def _state(settings: Settings) -> Iterator[dict[str, Any]]:
 def _is_reminder_due(last: datetime, settings: Settings, now: datetime) -> bool:
     days = settings.alert_reminder_days
     return days > 0 and now - last >= timedelta(days=days)
-
-
-def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in row.items()} for row in frame.astype(object).to_dict("records")]
 
 
 def _add(first: Round, second: Round | None) -> Round:

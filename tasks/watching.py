@@ -11,7 +11,7 @@ import pandas as pd
 
 from sql.store import MonthKey, Store
 from tasks.alerting import lost_run_alert, overdue_alert, stuck_run_alert
-from tasks.database import database_errors
+from tasks.database import database_errors, rows_of
 from tasks.delivering import Round
 from tasks.duty import plan_due_months
 from tasks.errors import BadRequestError
@@ -37,7 +37,7 @@ class WatchSummary:
 def extend_due_months(store: Store) -> None:
     """Write ahead when the months of every watched universe are due."""
     with database_errors():
-        for row in _rows(store.read_report("watched")):
+        for row in rows_of(store.read_report("watched")):
             key = MonthKey(
                 source=row["source"], universe=row["universe"], origin_month=_month(row["next_origin_month"])
             )
@@ -56,7 +56,7 @@ def find_lost_runs(store: Store, stuck_hours: int) -> tuple[list[int], list[int]
     now = datetime.now(UTC)
     lost, stuck = [], []
     with database_errors():
-        for row in _rows(store.read_running_runs()):
+        for row in rows_of(store.read_running_runs()):
             run = {**row, "origin_month": _month(row["origin_month"])}
             if row["is_held"]:
                 if row["started_at"] < now - timedelta(hours=stuck_hours):
@@ -77,7 +77,7 @@ def find_overdue(store: Store) -> pd.DataFrame:
     now = datetime.now(UTC)
     with database_errors():
         overdue = store.read_report("overdue")
-        rows = _rows(overdue)
+        rows = rows_of(overdue)
         for row in rows:
             newest = row["newest_origin_month"]
             months = {"origin_month": _month(row["origin_month"]), "newest_origin_month": newest and _month(newest)}
@@ -102,12 +102,6 @@ def summarise_watch(store: Store, found: tuple[list[int], list[int]], rounds: li
             alerts=store.read_report("alert_history", is_all=False, limit=100),
             rounds=rounds,
         )
-
-
-def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows with nulls as None."""
-    whole = frame.astype(object).where(frame.notna(), None)
-    return [{str(name): value for name, value in row.items()} for row in whole.to_dict("records")]
 
 
 def _month(value: Any) -> Any:
