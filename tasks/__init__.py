@@ -12,7 +12,7 @@
 - `reporting`: what a person reads at the end.
 - `paper`, `workers`, `pictures`, `paper_table`: the paper's experiment: its steps, its trainings side by side, what
   is drawn and what is read of it.
-- `calendars`, `progress`, `secrecy`, `errors`: used by all of them.
+- `calendars`, `progress`, `processes`, `children`, `secrecy`, `errors`: used by several of them.
 
 A step that Prefect runs is decorated here; the story that joins them is in `flows`.
 """

@@ -3,9 +3,7 @@
 Processes, not threads: TensorFlow's seed and Prefect's context are a process's own.
 """
 
-import multiprocessing
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -15,6 +13,7 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import ProcessPoolTaskRunner
 
+from tasks.children import ending_children, leave_interrupts
 from tasks.progress import log_line
 
 MOST_WORKERS = 2  # processes unless told otherwise: each of them uses several cores by itself
@@ -53,17 +52,5 @@ def process_pool(workers: int) -> Iterator[ProcessPoolTaskRunner]:
         url, is_ephemeral = str(client.api_url), client.server_type == ServerType.EPHEMERAL
     # Without an address each process would start a Prefect server of its own.
     shared = temporary_settings({PREFECT_API_URL: url}) if is_ephemeral else nullcontext()
-    others = set(multiprocessing.active_children())
-    pool = ProcessPoolTaskRunner(workers, initializer=_leave_interrupts)
-    with shared, pool as runner:
-        try:
-            yield runner
-        except BaseException:  # also Ctrl-C: a pool would wait for its processes, and those go on with what is queued
-            for process in set(multiprocessing.active_children()) - others:
-                process.terminate()
-            raise
-
-
-def _leave_interrupts() -> None:
-    """Ctrl-C reaches every process, and is the first one's to answer."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with shared, ProcessPoolTaskRunner(workers, initializer=leave_interrupts) as runner, ending_children():
+        yield runner

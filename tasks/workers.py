@@ -5,14 +5,14 @@ database, which they would import for nothing.
 """
 
 import os
-import signal
 import threading
 from collections.abc import Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import active_children, get_context, parent_process
+from multiprocessing import get_context, parent_process
 
 from model.paper import Experiment, PaperConfig
 from model.paper_training import PaperTrained, train_paper_network, use_one_thread
+from tasks.children import ending_children, leave_interrupts
 
 
 def train_side_by_side(
@@ -33,24 +33,22 @@ def train_side_by_side(
         BrokenProcessPool: if a process was killed, as machines do that run out of memory.
     """
     jobs = [(each, kind, seed) for each in experiments for kind in kinds for seed in config.seeds]
-    others = set(active_children())
     # Spawned: a fork of a process that has TensorFlow in it hangs.
     pool = ProcessPoolExecutor(min(processes, len(jobs)), mp_context=get_context("spawn"), initializer=_prepare)
     try:
-        futures = [pool.submit(train_paper_network, each, config, kind=kind, seed=seed) for each, kind, seed in jobs]
-        for future in as_completed(futures):
-            yield future.result()
-    except BaseException:  # also Ctrl-C: the pool would wait for what is under way
-        for process in set(active_children()) - others:
-            process.terminate()
-        raise
+        with ending_children():
+            futures = [
+                pool.submit(train_paper_network, each, config, kind=kind, seed=seed) for each, kind, seed in jobs
+            ]
+            for future in as_completed(futures):
+                yield future.result()
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def _prepare() -> None:
     """Keep TensorFlow to one thread, and what its native code prints off the screen; errors travel back themselves."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process, and is the first one's to answer
+    leave_interrupts()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     use_one_thread()
