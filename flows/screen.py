@@ -1,8 +1,11 @@
-"""What the command line shows a person: progress while it works, then forecasts, scores and where to look further."""
+"""What the command line shows a person: progress while it works, then forecasts, scores and where to look further.
+
+How the service stands, its alerts and what it waits for are in `service_screen`.
+"""
 
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import pandas as pd
 from rich.console import Console
@@ -10,13 +13,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tasks.addresses import Address
 from tasks.paper_table import PaperSummary, paper_rows, verdict
 from tasks.reporting import EXAMPLE_QUERIES, BacktestSummary, MonthSummary, PricesSummary
-from tasks.sending import Answer
-
-if TYPE_CHECKING:
-    from tasks.watching import WatchSummary  # only its name: the module waits for Prefect
 
 _SYMBOLS_SHOWN = 10
 _HORIZONS_SHOWN = (1, 3, 6, 12)
@@ -113,7 +111,7 @@ def show_prices(console: Console, summary: PricesSummary, database_address: str)
     _show_others(console, summary.outcomes, "select * from ops.download order by known_at desc")
     if len(summary.findings):
         table = Table("rule", "treatment", "symbols", "findings", "for example", title="Found in the bars")
-        for row in _records(summary.findings):
+        for row in records(summary.findings):
             table.add_row(row.rule, row.treatment, f"{row.symbols}", f"{row.findings:,}", escape(row.example))
         console.print(table)
         console.print("[dim]All of them: select * from report.finding; stored bars are never changed.[/]")
@@ -143,7 +141,7 @@ def show_backtest(console: Console, summary: BacktestSummary, database_address: 
 def show_paper(console: Console, summary: PaperSummary, database_address: str) -> None:
     """Print the paper's experiment: each error with what it means, scaler by scaler, and where the pictures are."""
     for scaler, own in summary.results.groupby("scaler", sort=False):
-        first = _records(own)[0]
+        first = records(own)[0]
         console.print(
             f"\n[bold]{escape(first.symbol)}, {first.bar_interval}, {first.test_targets:,} closes from "
             f"{first.tested_from:%Y-%m-%d} on; {_SCALERS[str(scaler)]}[/]",
@@ -166,161 +164,6 @@ def show_paper(console: Console, summary: PaperSummary, database_address: str) -
     console.print(f"Everything is in Postgres at {escape(database_address)}", highlight=False)
 
 
-def show_status(
-    console: Console,
-    runs: pd.DataFrame,
-    alerts: pd.DataFrame,
-    overdue: pd.DataFrame,
-    addresses: pd.DataFrame,
-    database_address: str,
-    *,
-    is_told: bool,
-) -> None:
-    """Print the last runs and whatever is wrong; `is_told` says whether alerts go anywhere."""
-    if runs.empty:
-        console.print("No run yet: `bellwether run --source sample` makes the first.")
-    else:
-        table = Table(
-            "run", "source", "universe", "month", "status", "served", "symbols", "finished (UTC)", title="Last runs"
-        )
-        for run in _records(runs):
-            finished = "" if run.finished_at is None else f"{run.finished_at:%Y-%m-%d %H:%M}"
-            symbols = f"{int(run.symbols_forecast or 0)}/{run.symbols_asked}"
-            status = run.status if run.status == "published" else f"[red]{run.status}[/]"
-            cells = (run.source, escape(run.universe), f"{run.origin_month:%Y-%m}", status, run.served or "", symbols)
-            table.add_row(str(run.run_id), *cells, finished)
-        console.print(table)
-        newest = _records(runs)[0]
-        console.print(f"Run {newest.run_id}: {escape(newest.message or 'under way')}", highlight=False)
-    _show_alerts(console, alerts, overdue, addresses, has_runs=not runs.empty, is_told=is_told)
-    console.print(f"[dim]Database: {escape(database_address)}[/]", highlight=False)
-
-
-def show_alerts(console: Console, alerts: pd.DataFrame, addresses: pd.DataFrame, *, is_told: bool) -> None:
-    """Print alerts, each with what to do and where to look deeper, and the addresses they go to."""
-    if alerts.empty:
-        console.print("[green]No alert.[/]")
-    else:
-        console.print(_alert_table(alerts))
-    for alert in _records(alerts[alerts["resolved_at"].isna()]):
-        console.print(f"\n[bold]{alert.alert_id}[/] {escape(alert.detail)}", highlight=False, soft_wrap=True)
-        console.print(f"  [dim]{escape(alert.look_deeper_sql)};[/]", highlight=False, soft_wrap=True)
-    if len(addresses):
-        console.print()
-        console.print(_address_table(addresses))
-    _show_where(console, is_told=is_told)
-
-
-def show_watch(console: Console, summary: "WatchSummary") -> None:
-    """Print what a look around found, and what was delivered."""
-    if summary.lost_run_ids or summary.stuck_run_ids:
-        parts = [
-            f"{what}: {', '.join(map(str, run_ids))}"
-            for what, run_ids in (("lost their process", summary.lost_run_ids), ("do not end", summary.stuck_run_ids))
-            if run_ids
-        ]
-        console.print(f"[bold red]Runs that {'; that '.join(parts)}.[/]", highlight=False)
-    if summary.watched.empty:
-        console.print("No universe is in regular service yet, so no month is waited for.")
-    else:
-        show_watched(console, summary.watched)
-    _show_alerts(console, summary.alerts, summary.overdue, pd.DataFrame(), has_runs=True, is_told=bool(summary.rounds))
-    if summary.rounds:
-        table = Table("address", "delivered", "waiting", "why", title="Delivered now")
-        for each in summary.rounds:
-            table.add_row(escape(each.address), f"{each.delivered}", f"{each.waiting}", escape(each.reason or ""))
-        console.print(table)
-
-
-def show_watched(console: Console, watched: pd.DataFrame) -> None:
-    """Print the universes in regular service and what is waited for."""
-    if watched.empty:
-        console.print("No universe is in regular service: a run of the newest month puts one there.")
-        return
-    table = Table(
-        "source/universe", "newest month", "waited for", "due by", "sessions", "exchanges", title="In regular service"
-    )
-    for row in _records(watched):
-        newest = "none yet" if row.newest_origin_month is None else f"{row.newest_origin_month:%Y-%m}"
-        name, due = escape(f"{row.source}/{row.universe}"), f"{row.next_due_on:%Y-%m-%d}"
-        exchanges = ", ".join(row.exchange_mics)
-        table.add_row(name, newest, f"{row.next_origin_month:%Y-%m}", due, f"{row.due_sessions}", exchanges)
-    console.print(table)
-
-
-def show_test(console: Console, answers: list[tuple[Address, Answer]]) -> None:
-    """Print what became of test messages."""
-    table = Table("address", "result", title="Test message")
-    for address, answer in answers:
-        result = "[green]delivered[/]" if answer.is_delivered else f"[red]{escape(answer.reason or '')}[/]"
-        table.add_row(escape(address.name), result)
-    console.print(table)
-
-
-def _show_alerts(
-    console: Console,
-    alerts: pd.DataFrame,
-    overdue: pd.DataFrame,
-    addresses: pd.DataFrame,
-    *,
-    has_runs: bool,
-    is_told: bool,
-) -> None:
-    """Whatever is wrong, in tables; a line when nothing is."""
-    if len(alerts):
-        console.print(_alert_table(alerts))
-        console.print("[dim]What to do about each: bellwether alerts list; that you know: bellwether alerts ack ID[/]")
-    if len(overdue):
-        table = Table("source/universe", "missing", "was due by", "days ago", "newest month", title="Overdue")
-        for row in _records(overdue):
-            newest = "none yet" if row.newest_origin_month is None else f"{row.newest_origin_month:%Y-%m}"
-            count = f"{row.origin_month:%Y-%m}" + (
-                f" and {row.months_overdue - 1} before" if row.months_overdue > 1 else ""
-            )
-            table.add_row(
-                escape(f"{row.source}/{row.universe}"), count, f"{row.due_on:%Y-%m-%d}", f"{row.days_overdue}", newest
-            )
-        console.print(table)
-    failing = addresses[addresses["failed_rounds"] > 0] if len(addresses) else addresses
-    if len(failing):
-        console.print(_address_table(failing))
-    if alerts.empty and overdue.empty and has_runs:
-        console.print("[green]No open alert, nothing overdue.[/]")
-    _show_where(console, is_told=is_told)
-
-
-def _show_where(console: Console, *, is_told: bool) -> None:
-    if not is_told:
-        console.print("[yellow]No address is set, so nobody is told of alerts:[/] see BELLWETHER_ALERT_URLS.")
-
-
-def _alert_table(alerts: pd.DataFrame) -> Table:
-    table = Table("alert", "severity", "what", "since (UTC)", "addresses told", "state", title="Alerts")
-    for row in _records(alerts):
-        style = {"critical": "bold red", "warning": "yellow"}[row.severity]
-        state = "open"
-        if row.resolved_at is not None:
-            state, style = f"cleared {row.resolved_at:%Y-%m-%d}", "dim"
-        elif row.acknowledged_at is not None:
-            state = f"acknowledged {row.acknowledged_at:%Y-%m-%d}"
-        told = "" if row.addresses_told is None else f"{int(row.addresses_told)}"
-        if row.messages_waiting:
-            told += f", {int(row.messages_waiting)} waiting"
-        since = f"{row.opened_at:%Y-%m-%d %H:%M}"
-        table.add_row(f"{row.alert_id}", f"[{style}]{row.severity}[/]", escape(row.title), since, told, state)
-    return table
-
-
-def _address_table(addresses: pd.DataFrame) -> Table:
-    table = Table("address", "accepted last (UTC)", "failing since (UTC)", "rounds", "why", title="Addresses")
-    for row in _records(addresses):
-        last = "never" if row.last_delivered_at is None else f"{row.last_delivered_at:%Y-%m-%d %H:%M}"
-        since = "" if row.failing_since is None else f"{row.failing_since:%Y-%m-%d %H:%M}"
-        rounds = f"{row.failed_rounds}" if row.failed_rounds else ""
-        table.add_row(escape(row.address), last, since, rounds, escape(row.last_error or ""))
-    return table
-
-
 def _forecast_table(summary: MonthSummary) -> Table:
     table = Table(
         title=f"Value of one share bought at the close of {summary.key.origin_month:%Y-%m}, dividends reinvested "
@@ -330,12 +173,12 @@ def _forecast_table(summary: MonthSummary) -> Table:
     table.add_column("symbol")
     table.add_column("close", justify="right")
     rows = summary.forecasts[summary.forecasts["horizon"].isin(_HORIZONS_SHOWN)]
-    for target in _records(rows.drop_duplicates("horizon").sort_values("horizon")):
+    for target in records(rows.drop_duplicates("horizon").sort_values("horizon")):
         table.add_column(
             f"{target.target_month:%Y-%m}\n{target.horizon} months".replace("1 months", "1 month"), justify="right"
         )
     for symbol, own in list(rows.groupby("symbol", sort=False))[:_SYMBOLS_SHOWN]:
-        each = _records(own)
+        each = records(own)
         cells = [f"{_price(r.price_q10)} [bold]{_price(r.price_q50)}[/] {_price(r.price_q90)}" for r in each]
         table.add_row(escape(str(symbol)), f"{each[0].origin_close:,.2f} {each[0].currency_code}", *cells)
     return table
@@ -359,7 +202,7 @@ def _score_table(scores: pd.DataFrame) -> Table:
     everything = scores[scores["window_months"].isna() & scores["horizon"].isin(_HORIZONS_SHOWN)]
     order = {name: place for place, name in enumerate(("served", "hybrid", "baseline", "persistence"))}
     for horizon, own in everything.groupby("horizon"):
-        for row in _records(own.sort_values("forecaster", key=lambda names: names.map(order))):
+        for row in records(own.sort_values("forecaster", key=lambda names: names.map(order))):
             is_first = row.forecaster == "served"
             table.add_row(
                 str(horizon) if is_first else "",
@@ -403,7 +246,7 @@ def _backtest_table(title: str, scores: pd.DataFrame) -> Table:
     for name in numbers:
         table.add_column(name, justify="right")
     for horizon, own in scores[scores["horizon"].isin(_HORIZONS_SHOWN)].groupby("horizon"):
-        for place, row in enumerate(_records(own)):
+        for place, row in enumerate(records(own)):
             table.add_row(
                 "" if place else str(horizon),
                 row.forecaster,
@@ -436,7 +279,7 @@ def _paper_line(cells: Sequence[str], style: str = "") -> Table:
     return line
 
 
-def _records(frame: pd.DataFrame) -> list[Any]:
+def records(frame: pd.DataFrame) -> list[Any]:
     """Rows with their columns as attributes, nulls as None."""
     return list(frame.astype(object).where(frame.notna(), None).itertuples(index=False))
 
@@ -447,7 +290,7 @@ def _gain(skill: float | None) -> str:
 
 def _show_others(console: Console, outcomes: pd.DataFrame, query: str) -> None:
     left_out = outcomes[outcomes["outcome"] != "ok"]
-    for row in _records(left_out.head(_OTHERS_SHOWN)):
+    for row in records(left_out.head(_OTHERS_SHOWN)):
         console.print(f"[yellow]{row.outcome}[/] {escape(row.symbol)}: {escape(row.reason)}", highlight=False)
     if len(left_out) > _OTHERS_SHOWN:
         console.print(f"[dim]… and {len(left_out) - _OTHERS_SHOWN} more: {query}[/]")
@@ -455,7 +298,7 @@ def _show_others(console: Console, outcomes: pd.DataFrame, query: str) -> None:
 
 def _show_drift(console: Console, drift: pd.DataFrame) -> None:
     parts = []
-    for row in _records(drift):
+    for row in records(drift):
         status = f"[{_STATUS_STYLES[row.status]}]{row.status.replace('_', ' ')}[/]"
         parts.append(f"{row.horizon} months ahead {status} ({row.months_used} scored)")
     console.print(f"Drift: {'; '.join(parts)}", highlight=False)

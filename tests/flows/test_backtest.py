@@ -261,5 +261,5 @@ def test_the_query_of_the_page_on_backtests_runs(database_url: str) -> None:
 
 def test_what_the_command_line_imports_at_first_does_not_wait_for_prefect() -> None:
     """Prefect reads its environment when it is imported, and that is set later."""
-    script = "import flows.cli, flows.screen, sys; assert 'prefect' not in sys.modules"
+    script = "import flows.cli, flows.screen, flows.service_screen, sys; assert 'prefect' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).resolve().parents[2])
