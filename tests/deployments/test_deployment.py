@@ -60,6 +60,19 @@ class Machine:
             check=False,
         )
 
+    def work(self, command: str, database_url: str, home: Path) -> None:
+        """Have a worker do what is due, and end."""
+        worked = subprocess.run(
+            [*shlex.split(command), "--run-once"],
+            env=self.environment | {"DATABASE_URL": database_url, "BELLWETHER_HOME": str(home)},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=False,
+        )
+        assert worked.returncode == 0, worked.stderr
+
     def ask(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """What the server answers; None while it does not."""
         data = None if body is None else json.dumps(body).encode()
@@ -193,16 +206,7 @@ def test_a_manual_trigger_runs_the_same_flow(machine: Machine, database_url: str
     typed = documented_line(TRIGGER) + "".join(f" -p {name}={value}" for name, value in given.items())
     triggered = machine.type_commands(typed)
     assert triggered.returncode == 0, triggered.stderr
-    worked = subprocess.run(
-        [*shlex.split(documented_line("prefect worker start")), "--run-once"],
-        env=machine.environment | {"DATABASE_URL": database_url, "BELLWETHER_HOME": str(tmp_path)},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    assert worked.returncode == 0, worked.stderr
+    machine.work(documented_line("prefect worker start"), database_url, tmp_path)
     connection = psycopg2.connect(database_url)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -225,16 +229,7 @@ def test_a_triggered_run_that_cannot_begin_is_an_alert(machine: Machine, databas
     ):
         given = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
         assert machine.ask(f"/deployments/{deployment['id']}/create_flow_run", given)
-    worked = subprocess.run(
-        [*shlex.split(documented_line("prefect worker start").replace("--limit 1", "--limit 2")), "--run-once"],
-        env=machine.environment | {"DATABASE_URL": database_url, "BELLWETHER_HOME": str(tmp_path)},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    assert worked.returncode == 0, worked.stderr
+    machine.work(documented_line("prefect worker start").replace("--limit 1", "--limit 2"), database_url, tmp_path)
     connection = psycopg2.connect(database_url)
     with connection.cursor() as cursor:
         cursor.execute("select kind, subject, detail like '%received 2999-01-31%' from report.open_alert")

@@ -8,10 +8,13 @@ import arch.data.sp500
 import pandas as pd
 import pytest
 from few_units import SMALL
+from loopback import Webhook
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
 
 import flows.monthly
+from tasks import addresses
+from tasks.addresses import fingerprint
 from tasks.database import get_store
 from tasks.settings import get_settings
 
@@ -51,3 +54,15 @@ def index_bars() -> pd.DataFrame:
     bars = pd.concat(frames, names=["ticker", "date"]).reset_index()
     bars.columns = [name.lower().replace(" ", "_") for name in bars.columns]
     return bars[["ticker", "date", "open", "high", "low", "close", "adj_close", "volume"]]
+
+
+@pytest.fixture
+def webhook(machine: pytest.MonkeyPatch) -> Iterator[Webhook]:
+    """A webhook that is up, set as the one address."""
+    machine.setattr(addresses, "_ROUNDS", 1)
+    fingerprint.cache_clear()
+    with Webhook() as opened:
+        machine.setenv("BELLWETHER_ALERT_URLS", opened.url())
+        get_settings.cache_clear()
+        yield opened
+    fingerprint.cache_clear()

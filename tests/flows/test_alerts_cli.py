@@ -1,7 +1,6 @@
 """Alerts at the command line: seen, noted, closed, tried; and the watch as cron calls it."""
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,8 +8,6 @@ from loopback import PASSWORD, Webhook
 from rows import query
 from test_cli import Bellwether, bellwether  # noqa: F401  a fixture
 
-from tasks import addresses
-from tasks.addresses import fingerprint
 from tasks.database import get_store
 from tasks.settings import get_settings
 
@@ -22,18 +19,6 @@ ALERT = {
     "detail": "The source is down. [dim]Look at it.",
     "look_deeper_sql": "select * from report.run_history where universe = '[u]' limit 5",
 }
-
-
-@pytest.fixture
-def webhook(machine: pytest.MonkeyPatch) -> Iterator[Webhook]:
-    """A webhook that is up, set as the one address."""
-    machine.setattr(addresses, "_ROUNDS", 1)
-    fingerprint.cache_clear()
-    with Webhook() as opened:
-        machine.setenv("BELLWETHER_ALERT_URLS", opened.url())
-        get_settings.cache_clear()
-        yield opened
-    fingerprint.cache_clear()
 
 
 def raise_alert() -> None:

@@ -1,7 +1,6 @@
 """Runs that nobody watches, the daily watch, and who is told: real runs, real Postgres, a webhook on loopback."""
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,7 @@ import flows.monthly
 from flows.monthly import monthly_forecast
 from flows.watch import watch_service
 from sql.store import MonthKey, Store
-from tasks import addresses, delivering, duty
-from tasks.addresses import fingerprint
+from tasks import delivering, duty
 from tasks.database import get_store
 from tasks.errors import (
     BadRequestError,
@@ -31,18 +29,6 @@ from tasks.settings import get_settings
 
 LAST_DAY = date(2018, 12, 31)
 FAILED = "Bellwether: No forecast for p from 2018-12"
-
-
-@pytest.fixture
-def webhook(machine: pytest.MonkeyPatch) -> Iterator[Webhook]:
-    """A webhook that is up, set as the one address."""
-    machine.setattr(addresses, "_ROUNDS", 1)
-    fingerprint.cache_clear()
-    with Webhook() as opened:
-        machine.setenv("BELLWETHER_ALERT_URLS", opened.url())
-        get_settings.cache_clear()
-        yield opened
-    fingerprint.cache_clear()
 
 
 @pytest.fixture
