@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from model.paper import PaperConfig, score
+from model.paper_training import train_paper_network, use_one_thread
 from tasks.paper import CONFIGS, PaperPlan, read_series
+from tasks.processes import worker_pool
 from tasks.settings import Interval
-from tasks.workers import train_side_by_side
 
 DAILY = {"batch_windows": 128, "learning_rate": 0.005, "is_rate_falling": True, "dropout": 0.1, "epochs": 40}
 STEADY = {"is_rate_falling": False, "patience": 10}
@@ -46,7 +47,11 @@ def main(interval: Interval) -> None:
     for attempt in ATTEMPTS[interval]:
         config = replace(CONFIGS[interval], seeds=(1, 2), **attempt)
         experiment = read_series.fn(_plan(interval, config)).experiments[0]
-        trained = list(train_side_by_side([experiment], ["hybrid"], config, processes=2))
+        with worker_pool(2, advice="free some and run again", initializer=use_one_thread) as pool:
+            futures = [
+                pool.submit(train_paper_network, experiment, config, kind="hybrid", seed=seed) for seed in config.seeds
+            ]
+            trained = [future.result() for future in futures]
         losses = [each.curve[each.best_epoch - 1].validation_loss for each in trained]
         errors = [score(experiment, each.forecast) for each in trained]
         cells = [f"{attempt[name]:g}" for name in names]

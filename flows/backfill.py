@@ -12,9 +12,10 @@ from tasks.ingestion import fetch_bars, require_any, split_fetched
 from tasks.planning import plan_prices
 from tasks.reporting import PricesSummary, summarise_prices
 from tasks.settings import get_settings
+from tasks.steps import chunk_runner
 
 
-@flow(name="backfill_prices")
+@flow(name="backfill_prices", task_runner=chunk_runner())
 def backfill_prices(
     source: str = "yahoo",
     symbols: list[str] | None = None,

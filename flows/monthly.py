@@ -20,10 +20,11 @@ from tasks.planning import earlier_month_ends, plan_month
 from tasks.reporting import MonthSummary, summarise_month, summarise_published
 from tasks.scoring import score_past_forecasts, score_restated_forecasts
 from tasks.settings import Mode, get_settings
+from tasks.steps import chunk_runner
 from tasks.training import CONFIG, train_candidates
 
 
-@flow(name="monthly_forecast")
+@flow(name="monthly_forecast", task_runner=chunk_runner())
 @answered_for
 def monthly_forecast(
     as_of: date | None = None,

@@ -30,10 +30,24 @@ class StoreUnavailableError(RuntimeError):
     """The database cannot be reached or is not fit for use; one sentence, without a secret."""
 
 
-class Door:
-    """A database, reached by transactions of one verb each."""
+CONNECTIONS = 8
+"""Connections that a store opens at most: one half for transactions, the other for locks."""
+_WAIT_SECONDS = 600
+"""A thread waits so long for a connection that others use, which is longer than any transaction takes."""
 
-    def __init__(self, url: str) -> None:
+
+class Door:
+    """A database, reached by transactions of one verb each.
+
+    Args:
+        url: Its address.
+        connections: Most that are open at once, at least 2. A lock has a connection to itself for as long as it is
+            held, so locks have a pool of their own: threads that hold locks never wait for each other's transactions.
+    """
+
+    def __init__(self, url: str, *, connections: int = CONNECTIONS) -> None:
+        if connections < 2:
+            raise ValueError(f"`connections` must be at least 2: received {connections}.")
         try:
             parsed = sa.make_url(url)
             if parsed.get_backend_name() in ("postgres", "postgresql"):
@@ -47,11 +61,17 @@ class Door:
                 raise StoreUnavailableError(
                     "`DATABASE_URL` holds more than one @; in a password, write %40 for @, %3A for : and %2F for /"
                 )
-            self._engine = sa.create_engine(
-                parsed,
-                pool_pre_ping=True,
-                # COPY reads and writes UTF-8 here, whatever PGCLIENTENCODING says.
-                connect_args={"connect_timeout": 10, "application_name": "bellwether", "client_encoding": "utf8"},
+            self._engine, self._lock_engine = (
+                sa.create_engine(
+                    parsed,
+                    pool_pre_ping=True,
+                    pool_size=size,
+                    max_overflow=0,
+                    pool_timeout=_WAIT_SECONDS,
+                    # COPY reads and writes UTF-8 here, whatever PGCLIENTENCODING says.
+                    connect_args={"connect_timeout": 10, "application_name": "bellwether", "client_encoding": "utf8"},
+                )
+                for size in (connections // 2, connections - connections // 2)
             )
         except (ArgumentError, ValueError):
             # The text may hold a password, so it is not repeated.
@@ -86,6 +106,7 @@ class Door:
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+        self._lock_engine.dispose()
 
     def __enter__(self) -> Self:
         return self
@@ -110,7 +131,7 @@ class Door:
         The lock belongs to a connection of its own, so Postgres lets go of it when the process ends, however it ends.
         """
         with own_words(self.address):
-            connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            connection = self._lock_engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         # Closed for good, not handed back to the pool: the lock and the timeout end with it.
         try:
             with own_words(self.address):

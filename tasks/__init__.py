@@ -10,9 +10,8 @@
 - `delivering`, `addresses`, `sending`: alerts on their way; their words are in `alerting`.
 - `watching`: the daily watch.
 - `reporting`: what a person reads at the end.
-- `paper`, `workers`, `pictures`, `paper_table`: the paper's experiment: its steps, its trainings side by side, what
-  is drawn and what is read of it.
-- `calendars`, `progress`, `processes`, `children`, `secrecy`, `errors`: used by several of them.
+- `paper`, `pictures`, `paper_table`: the paper's experiment: its steps, its pictures and its table.
+- `calendars`, `progress`, `processes`, `secrecy`, `errors`: used by several of them.
 
 A step that Prefect runs is decorated here; the story that joins them is in `flows`.
 """

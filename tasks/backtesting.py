@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -13,7 +13,6 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from prefect import task
-from prefect.futures import PrefectFuture, as_completed
 
 from model import quantile_names
 from model.backtest import (
@@ -33,13 +32,13 @@ from sql.store import Backtest
 from tasks.backtest_plan import BacktestPlan, require_first_origin
 from tasks.checking import read_months, without_rejected
 from tasks.database import database_errors, get_store
-from tasks.errors import BadRequestError, BellwetherError, NotEnoughHistoryError
+from tasks.errors import BadRequestError, NotEnoughHistoryError
 from tasks.ledger import software_versions
-from tasks.processes import process_pool
+from tasks.processes import quiet_stderr, worker_pool
 from tasks.progress import log_line, show_progress
 from tasks.registry import fingerprint
 from tasks.reporting import BacktestSummary
-from tasks.steps import STEP, silence
+from tasks.steps import STEP
 
 _SHOWN = 5
 _YEAR = 12  # origins that are in memory at once
@@ -154,19 +153,11 @@ def forecast_folds(plan: BacktestPlan, config: ForecasterConfig, history: Histor
             forecast_one_fold(config, history.path, fold, path)
             show_progress("folds", done, len(folds))
     else:
-        try:
-            with process_pool(workers) as runner:
-                given = {"config": config, "months": history.path}
-                futures: list[PrefectFuture[None]] = [
-                    runner.submit(forecast_one_fold, {**given, "fold": fold, "path": path}) for fold, path in jobs
-                ]
-                for done, future in enumerate(as_completed(futures), start=1):
-                    future.result()
-                    show_progress("folds", done, len(folds))
-        except BrokenProcessPool as error:
-            raise BellwetherError(
-                f"One of {workers} processes was killed, probably for want of memory; try `--workers 1`."
-            ) from error
+        with worker_pool(workers, advice="try `--workers 1`") as pool:
+            futures = [pool.submit(forecast_one_fold, config, history.path, fold, path) for fold, path in jobs]
+            for done, future in enumerate(as_completed(futures), start=1):
+                future.result()
+                show_progress("folds", done, len(folds))
     trained = sum(1 for fold in folds if set(fold.forecasters) & set(TRAINED))
     log_line(
         "folds",
@@ -176,7 +167,6 @@ def forecast_folds(plan: BacktestPlan, config: ForecasterConfig, history: Histor
     return jobs
 
 
-@task(name="fold", **STEP)
 def forecast_one_fold(config: ForecasterConfig, months: Path, fold: Fold, path: Path) -> None:
     """Forecast a fold from the months in one file into another; only paths pass between processes.
 
@@ -184,7 +174,7 @@ def forecast_one_fold(config: ForecasterConfig, months: Path, fold: Fold, path: 
         NotEnoughHistoryError: if there is too little to train on at its first origin.
     """
     if set(fold.forecasters) & set(TRAINED):
-        with silence():
+        with quiet_stderr():
             load_library()
     total = len(config.seeds) * config.epochs
 

@@ -47,9 +47,10 @@ def database_url(settings: Settings, *, role: str = "owner") -> str:
 @functools.cache
 def get_store() -> Store:
     """The store of this process, its schema the newest."""
-    url = database_url(get_settings())
+    settings = get_settings()
+    url = database_url(settings)
     with database_errors():
-        opened = Store(url)
+        opened = Store(url, connections=settings.database_connections)
         if not opened.is_current():
             opened.upgrade()
         return opened

@@ -1,21 +1,17 @@
 """The ensemble: its networks are trained side by side, in processes of their own, where that saves time."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, wait
 from dataclasses import fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from prefect import task
-from prefect.futures import PrefectFuture, wait
 
 from model.config import ForecasterConfig
 from model.network import Weights, load_library
 from model.training import Epoch, Lesson, Trained, teach_in_turn, train_network
-from tasks.errors import BellwetherError
-from tasks.processes import affordable_workers, process_pool
-from tasks.steps import STEP, silence
+from tasks.processes import affordable_workers, worker_pool
 
 WORTHWHILE_ROWS = 1_500_000
 """Symbol-months that a network passes over in all, from which a process of its own saves more than its start takes:
@@ -42,25 +38,18 @@ def teach_ensemble(
     with TemporaryDirectory(prefix="bellwether_lesson_") as name:
         directory = Path(name)
         np.savez(directory / "lesson.npz", **{each.name: getattr(lesson, each.name) for each in fields(lesson)})
-        try:
-            with process_pool(workers) as runner:
-                futures: list[PrefectFuture[Trained]] = [
-                    runner.submit(teach_one, {"directory": directory, "config": config, "seed": seed, "start": start})
-                    for seed, start in zip(config.seeds, starts, strict=True)
-                ]
-                _watch(futures, directory, config.seeds, on_epoch)
-                return [future.result() for future in futures]
-        except BrokenProcessPool as error:
-            raise BellwetherError(
-                f"One of {workers} training processes was killed, probably for want of memory; free some and run again."
-            ) from error
+        with worker_pool(workers, advice="free some and run the month again") as pool:
+            futures = [
+                pool.submit(teach_one, directory, config, seed, start)
+                for seed, start in zip(config.seeds, starts, strict=True)
+            ]
+            _watch(futures, directory, config.seeds, on_epoch)
+            return [future.result() for future in futures]
 
 
-@task(name="network", **STEP)
 def teach_one(directory: Path, config: ForecasterConfig, seed: int, start: Weights | None) -> Trained:
     """Train one network on the lesson in the directory, and leave its progress there."""
-    with silence():
-        load_library()
+    load_library()
     with np.load(directory / "lesson.npz", allow_pickle=False) as stored:
         lesson = Lesson(**{each.name: stored[each.name] for each in fields(Lesson)})
     with (directory / f"{seed}.epochs").open("w", encoding="utf-8", buffering=1) as progress:
@@ -73,7 +62,7 @@ def teach_one(directory: Path, config: ForecasterConfig, seed: int, start: Weigh
 
 
 def _watch(
-    futures: Sequence[PrefectFuture[Trained]],
+    futures: Sequence[Future[Trained]],
     directory: Path,
     seeds: Sequence[int],
     on_epoch: Callable[[Epoch], None] | None,
@@ -82,7 +71,7 @@ def _watch(
     seen = dict.fromkeys(seeds, 0)
     is_running = True
     while is_running:
-        is_running = bool(wait(list(futures), timeout=_LOOK_SECONDS).not_done)
+        is_running = bool(wait(futures, timeout=_LOOK_SECONDS).not_done)
         for seed in seeds:
             path = directory / f"{seed}.epochs"
             text = path.read_text(encoding="utf-8") if path.exists() else ""

@@ -4,8 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+from concurrent.futures import as_completed
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -27,19 +26,18 @@ from model.paper import (
     make_experiment,
     score,
 )
-from model.paper_training import PaperTrained
+from model.paper_training import PaperTrained, train_paper_network, use_one_thread
 from sql.store import PaperExperiment
 from tasks.calendars import month_table
 from tasks.database import database_errors, get_store
-from tasks.errors import BadRequestError, BellwetherError, NotEnoughHistoryError, SourceUnavailableError
+from tasks.errors import BadRequestError, NotEnoughHistoryError, SourceUnavailableError
 from tasks.ledger import software_versions
 from tasks.planning import open_request_source
-from tasks.processes import affordable_workers
+from tasks.processes import affordable_workers, worker_pool
 from tasks.progress import log_line, show_progress
 from tasks.settings import Interval, Settings, get_settings
 from tasks.sources import ACTION_TYPES, Fetched, Outcome, stack
 from tasks.steps import STEP
-from tasks.workers import train_side_by_side
 
 MOST_PROCESSES = 8  # trainings at a time, however many cores there are
 CONFIGS: dict[Interval, PaperConfig] = {
@@ -160,21 +158,24 @@ def train_networks(plan: PaperPlan, series: Series) -> list[PaperTrained]:
     """Every network on every scaler with every seed, in this order: scaler, network, seed.
 
     Raises:
-        BellwetherError: if a process was killed, as machines do that run out of memory.
+        BellwetherError: if a worker process is killed, usually because memory ran out.
     """
     total = len(series.experiments) * len(NETWORKS) * len(plan.config.seeds)
     processes = affordable_workers("train", min(_cores(), MOST_PROCESSES, total))
-    show_progress("train", 0, total)
+    jobs = [
+        (experiment, kind, seed) for experiment in series.experiments for kind in NETWORKS for seed in plan.config.seeds
+    ]
     trained = []
-    try:
-        with closing(train_side_by_side(series.experiments, NETWORKS, plan.config, processes=processes)) as results:
-            for done, each in enumerate(results, start=1):
-                trained.append(each)
-                show_progress("train", done, total)
-    except BrokenProcessPool as error:
-        raise BellwetherError(
-            f"One of {processes} training processes was killed, probably for want of memory; free some and run again."
-        ) from error
+    show_progress("train", 0, total)
+    # One thread a training: layers this narrow leave a second one idle, and no result may depend on the cores.
+    with worker_pool(processes, advice="free some and run again", initializer=use_one_thread) as pool:
+        futures = [
+            pool.submit(train_paper_network, experiment, plan.config, kind=kind, seed=seed)
+            for experiment, kind, seed in jobs
+        ]
+        for done, future in enumerate(as_completed(futures), start=1):
+            trained.append(future.result())
+            show_progress("train", done, total)
     epochs = sum(len(each.curve) for each in trained)
     log_line("train", f"{total} trainings of LSTM-GRU, LSTM and GRU, {epochs / total:.0f} passes each on average")
     return sorted(trained, key=lambda each: (SCALERS.index(each.scaler), NETWORKS.index(each.network), each.seed))

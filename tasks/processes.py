@@ -1,37 +1,112 @@
-"""Processes beside this one: as many as memory allows, known to Prefect, and gone when their work is.
+"""Worker processes: how many memory allows, how they start, and that they end with the process that started them.
 
-Processes, not threads: TensorFlow's seed and Prefect's context are a process's own.
+Processes, not threads: TensorFlow's seed is global to a process. They know nothing of Prefect or the database, so a
+worker imports neither, and what is sent to it is pickled by name and never by value.
 """
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
-from prefect.client.base import ServerType
-from prefect.client.orchestration import get_client
-from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.task_runners import ProcessPoolTaskRunner
-
-from tasks.children import ending_children, leave_interrupts
+from tasks.errors import BellwetherError
 from tasks.progress import log_line
 
-MOST_WORKERS = 2  # processes unless told otherwise: each of them uses several cores by itself
-WORKER_BYTES = 1_500_000_000  # what a process needs at 128 symbols and 57 years, with TensorFlow
+DEFAULT_WORKERS = 2
+"""Upper bound when none is requested: each worker uses several cores by itself."""
+WORKER_BYTES = 1_500_000_000
+"""Memory of one worker with TensorFlow, 128 symbols and 57 years of months."""
 
 
-def affordable_workers(step: str, asked: int | None = None) -> int:
-    """Processes that memory allows, of those asked for or, by default, of two where there are the cores."""
-    wanted = min(MOST_WORKERS, os.cpu_count() or 1) if asked is None else asked
+def affordable_workers(step: str, requested: int | None = None) -> int:
+    """Number of workers that memory allows: at most `requested`, by default `DEFAULT_WORKERS` and one a core."""
+    wanted = min(DEFAULT_WORKERS, os.cpu_count() or 1) if requested is None else requested
     free = _free_bytes()
     allowed = wanted if free is None else max(1, free // WORKER_BYTES)
-    if asked is not None and allowed < asked:
-        log_line(step, f"{allowed} instead of {asked} processes: that is what memory allows")
+    if requested is not None and allowed < requested:
+        log_line(step, f"{allowed} processes instead of {requested}, because of free memory")
     return int(min(wanted, allowed))
 
 
+@contextmanager
+def worker_pool(
+    workers: int, *, advice: str, initializer: Callable[[], None] | None = None
+) -> Iterator[ProcessPoolExecutor]:
+    """Start a pool of worker processes, and end them with the block, also when it fails or is interrupted.
+
+    Args:
+        workers: Number of processes.
+        advice: What to try when a worker is killed; the end of the error's sentence.
+        initializer: Function without arguments that each worker calls first.
+
+    Raises:
+        BellwetherError: if a worker is killed, usually because memory ran out.
+    """
+    # Spawned: a fork of a process that has loaded TensorFlow hangs.
+    pool = ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(initializer,)
+    )
+    try:
+        with ending_children():
+            yield pool
+    except BrokenProcessPool as error:
+        raise BellwetherError(
+            f"One of {workers} worker processes was killed, probably because memory ran out; {advice}."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def ending_children() -> Iterator[None]:
+    """When the block fails, terminate the processes that it started: a pool would wait for their current work."""
+    others = set(active_children())
+    try:
+        yield
+    except BaseException:
+        for process in set(active_children()) - others:
+            process.terminate()
+        raise
+
+
+@contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Discard what native code writes to stderr while TensorFlow is loaded; no setting of TensorFlow does."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _start_worker(initializer: Callable[[], None] | None) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the first one handles it
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # native code only: exceptions travel back by themselves
+    if initializer is not None:
+        initializer()
+
+
+def _end_with_parent() -> None:
+    """End when the parent is gone: a killed parent cannot end its workers."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
 def _free_bytes() -> int | None:
-    """Memory that this process may still take, of the machine and of its control group; None where nobody says."""
+    """Memory that this process may still take, by the machine and by its control group; None where unknown."""
     found = []
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
@@ -41,16 +116,5 @@ def _free_bytes() -> int | None:
         if limit != "max":
             found.append(int(limit) - int(used))
     except (OSError, StopIteration, ValueError):
-        pass  # not a Linux, or no control group: what was found so far stands
+        pass  # not Linux, or no control group
     return min(found, default=None)
-
-
-@contextmanager
-def process_pool(workers: int) -> Iterator[ProcessPoolTaskRunner]:
-    """Prefect's processes: spawned, as a fork of one that has TensorFlow hangs, and gone with the block."""
-    with get_client(sync_client=True) as client:
-        url, is_ephemeral = str(client.api_url), client.server_type == ServerType.EPHEMERAL
-    # Without an address each process would start a Prefect server of its own.
-    shared = temporary_settings({PREFECT_API_URL: url}) if is_ephemeral else nullcontext()
-    with shared, ProcessPoolTaskRunner(workers, initializer=leave_interrupts) as runner, ending_children():
-        yield runner

@@ -4,9 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from prefect.exceptions import MissingContextError
-from prefect.logging import get_run_logger
-
 
 class Listener(Protocol):
     """Somebody watching: the command line's screen."""
@@ -42,6 +39,9 @@ def log_line(step: str, line: str) -> None:
     """The one line a step leaves: what, how many, for which key."""
     for listener in _listeners:
         listener.on_line(step, line)
+    from prefect.exceptions import MissingContextError  # here, as worker processes import this module
+    from prefect.logging import get_run_logger
+
     try:
         get_run_logger().info("%s: %s", step, line)
     except MissingContextError:

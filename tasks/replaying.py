@@ -15,9 +15,10 @@ from tasks.errors import BadRequestError, DamagedModelError
 from tasks.forecasting import describe_origins
 from tasks.ledger import software_versions
 from tasks.planning import Instrument, MonthPlan, PricesPlan
+from tasks.processes import quiet_stderr
 from tasks.progress import log_line, show_progress
 from tasks.registry import fingerprint, restore, weights_sha256
-from tasks.steps import STEP, silence
+from tasks.steps import STEP
 from tasks.training import panel_of, train_anew, tune_further
 
 _ROW = ["symbol", "horizon", "forecaster"]
@@ -146,7 +147,7 @@ def forecast_again(run: StoredRun, months: pd.DataFrame) -> pd.DataFrame:
     Raises:
         DamagedModelError: if the weights are damaged or of another program.
     """
-    with silence():
+    with quiet_stderr():
         load_library()
     forecaster = restore(run.model)
     panel = panel_of(months, forecaster.config)
@@ -167,7 +168,7 @@ def retrain_weights(run: StoredRun, months: pd.DataFrame) -> str:
     Raises:
         DamagedModelError: if the model, or the one it was fine-tuned from, is damaged or of another program.
     """
-    with silence():
+    with quiet_stderr():
         load_library()
     config = restore(run.model).config
     panel = panel_of(months, config)

@@ -40,6 +40,9 @@ class Settings(BaseSettings):
         validation_alias=AliasChoices("DATABASE_URL"),
         description="Address of a Postgres to use instead of the embedded one: postgresql://user:password@host/name.",
     )
+    database_connections: int = Field(
+        default=8, ge=2, le=100, description="Connections to the database that one process opens at most."
+    )
     alert_urls: SecretStr | None = Field(
         default=None,
         description="Addresses that alerts are delivered to, as `apprise` writes them, separated by spaces or commas.",

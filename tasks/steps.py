@@ -4,12 +4,11 @@ Whether work is already done is a question for Postgres; a cache key of frames w
 """
 
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture
+from prefect.task_runners import TaskRunner, ThreadPoolTaskRunner
 
 from tasks.errors import DatabaseUnavailableError, SourceUnavailableError
 
@@ -18,6 +17,12 @@ _WORTH_RETRYING = (DatabaseUnavailableError, SourceUnavailableError)
 
 def _is_worth_retrying(_task: Any, _run: Any, state: Any) -> bool:
     return isinstance(state.result(raise_on_failure=False), _WORTH_RETRYING)
+
+
+def chunk_runner() -> TaskRunner[PrefectFuture[Any]]:
+    """Threads for the steps that are mapped over chunks of symbols: a few at a time, however many chunks there are."""
+    runner: Any = ThreadPoolTaskRunner(max_workers=min(4, (os.cpu_count() or 1) + 1))
+    return cast("TaskRunner[PrefectFuture[Any]]", runner)
 
 
 # Two more attempts, after about 2 and 10 s, when a server did not answer: `@task(name="fetch", **STEP)`.
@@ -29,17 +34,3 @@ STEP: dict[str, Any] = {
     "retry_jitter_factor": 0.5,
     "retry_condition_fn": _is_worth_retrying,
 }
-
-
-@contextmanager
-def silence() -> Iterator[None]:
-    """Keep what TensorFlow's native code prints while it is loaded, before any setting of it counts, off the screen."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)

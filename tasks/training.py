@@ -19,9 +19,10 @@ from tasks.database import database_errors, get_store
 from tasks.ensemble import teach_ensemble
 from tasks.errors import BadRequestError, DamagedModelError, NotEnoughHistoryError
 from tasks.planning import MonthPlan
+from tasks.processes import quiet_stderr
 from tasks.progress import log_line, show_progress
 from tasks.registry import Refusal, StoredModel, find_champion, fingerprint
-from tasks.steps import STEP, silence
+from tasks.steps import STEP
 
 CONFIG = ForecasterConfig()
 FINE_TUNE_AFTER_MONTHS = 1  # it takes seconds, so whenever there are months that the model in service has not seen
@@ -91,7 +92,7 @@ def train_candidates(plan: MonthPlan, config: ForecasterConfig, checked: Checked
         BadRequestError: if there is no model to keep or to fine-tune.
         DamagedModelError: if there are such models, and all of them are damaged.
     """
-    with silence():
+    with quiet_stderr():
         load_library()
     panel = panel_of(checked.months, config)
     champion, refused = (None, ()) if plan.mode == "retrain" else find_champion(plan.key)

@@ -70,8 +70,8 @@ def test_teach_ensemble_gives_the_bits_of_one_after_the_other_and_its_progress(
 def test_teach_ensemble_stays_in_its_process_for_a_short_lesson(
     monkeypatch: pytest.MonkeyPatch, lesson: Lesson
 ) -> None:
-    def refuse(workers: int) -> None:
+    def refuse(workers: int, **_: object) -> None:
         raise AssertionError("a process would take longer than the lesson")
 
-    monkeypatch.setattr(tasks.ensemble, "process_pool", refuse)
+    monkeypatch.setattr(tasks.ensemble, "worker_pool", refuse)
     assert_same(teach_ensemble(lesson, CONFIG, [None, None]), teach_in_turn(lesson, CONFIG, [None, None]))
