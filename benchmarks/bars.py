@@ -10,7 +10,7 @@ import pandas as pd
 import psycopg2
 import sqlalchemy as sa
 
-from sql import server
+from sql.server import lifecycle as server
 from sql.store import Store
 
 ROWS = 1_000_000

@@ -17,15 +17,15 @@ from scipy.special import ndtr
 
 from benchmarks.skill import DATA, END, ORIGINS, read_months
 from model import Flags, Floats
-from model.backtest import known_returns
 from model.config import ForecasterConfig
-from model.drift.evidence import dispersion, log_ratio, luck, staleness, weigh_forecasts, weigh_months
-from model.drift.reference import arrange, make_reference, usual_values
-from model.drift.watch import Check, add_up, calibrate, draw_blocks, find_usual
-from model.drift.yardstick import Yardstick, blend, make_yardstick, volatilities
-from model.features import Panel, make_panel
-from model.forecaster import Forecaster, train
-from model.split import split_origins
+from model.drift.expectation import arrange, expected_values, make_expectation
+from model.drift.measures import control_variate, dispersion, log_ratio, measure_forecasts, measure_months, staleness
+from model.drift.monitor import Check, accumulate, calibrate, draw_blocks, estimate_expected
+from model.drift.reference_forecast import ReferenceForecast, blend, make_reference_forecast, volatilities
+from model.evaluation.backtest import known_returns
+from model.forecaster.features import Panel, make_panel
+from model.forecaster.forecaster import Forecaster, train
+from model.forecaster.split import split_origins
 
 REPLICATIONS = 500
 LIVE_MONTHS = 120
@@ -69,7 +69,7 @@ def simulate(
 
     Log returns have a common factor with a third of the variance, fat tails (Student t with 5 degrees of freedom), and
     volatilities that follow the market's, which is calm (two years on average) or twice as wild (nine months), and
-    their own. Model and yardstick see them with noise; the model knows what the last years were like, and errs in
+    their own. Model and reference_forecast see them with noise; the model knows what the last years were like, and errs in
     ways of its own, by symbol and for all symbols together.
 
     Args:
@@ -132,7 +132,7 @@ def _simulate_chunk(
             surprise = _mean(dispersion(their_pit[part]))
             ratio = log_ratio(_mean(loss[part] / unit), _mean(their_loss[part] / unit))
             raw[size].append(ratio)
-            own[Check(h, "loss")] = ratio + luck(
+            own[Check(h, "loss")] = ratio + control_variate(
                 width=_mean(np.log(ours[part] / unit)),
                 surprise=surprise,
                 shift=_mean(tilt * ours[part] / unit) / _WIDTH,
@@ -211,9 +211,9 @@ def watch_fleets(fleets: Fleets) -> Outcomes:
     for values in fleets.numbers:
         reference, live = values[:REFERENCE_MONTHS], values[REFERENCE_MONTHS:]
         calibration = calibrate(CHECKS, reference, IS_JUDGED)
-        usual = find_usual(CHECKS, reference, IS_JUDGED)
+        expected = estimate_expected(CHECKS, reference, IS_JUDGED)
         damaged = np.stack([live + np.log1p(damage) * IS_DAMAGED for damage in (0.0, *DAMAGES)], axis=1)
-        _, is_alarm = add_up((damaged - usual.mean) / usual.deviation, calibration)
+        _, is_alarm = accumulate((damaged - expected.mean) / expected.deviation, calibration)
         alarms.append(is_alarm.any(axis=-1))  # [months, 1 + DAMAGES]
     return _outcomes(alarms)
 
@@ -296,16 +296,18 @@ def _attempt(values: Floats, statistic: Callable[[Floats, Floats], Floats]) -> F
     """[months, 1 + DAMAGES] alarms of a statistic [T, ..., C] of surprises, with thresholds as in `calibrate`."""
     reference, live = values[:REFERENCE_MONTHS], values[REFERENCE_MONTHS:]
     checks = [Check(h, "loss") for h in HORIZONS]
-    usual = find_usual(checks, reference, IS_JUDGED)
+    expected = estimate_expected(checks, reference, IS_JUDGED)
     rng = np.random.default_rng(0)
-    theirs = find_usual(checks, reference[draw_blocks(rng, 500, REFERENCE_MONTHS, REFERENCE_MONTHS)], IS_JUDGED)
+    theirs = estimate_expected(checks, reference[draw_blocks(rng, 500, REFERENCE_MONTHS, REFERENCE_MONTHS)], IS_JUDGED)
     paths = (reference[draw_blocks(rng, 500, 60, REFERENCE_MONTHS).T] - theirs.mean) / theirs.deviation
-    highest = statistic(paths, usual.deviation).max(axis=0)
+    highest = statistic(paths, expected.deviation).max(axis=0)
     order = np.sort(highest, axis=0)
     rank = np.column_stack([np.searchsorted(*column) for column in zip(order.T, highest.T, strict=True)])
     threshold = np.quantile(highest, np.quantile(rank.max(axis=1) / len(rank), np.exp(-0.8)), axis=0)
     damaged = np.stack([live + np.log1p(damage) * IS_DAMAGED[:, IS_LOSS] for damage in (0.0, *DAMAGES)], axis=1)
-    is_alarm: Flags = (statistic((damaged - usual.mean) / usual.deviation, usual.deviation) > threshold).any(axis=-1)
+    is_alarm: Flags = (statistic((damaged - expected.mean) / expected.deviation, expected.deviation) > threshold).any(
+        axis=-1
+    )
     return is_alarm
 
 
@@ -350,10 +352,10 @@ class Market:
     """The recorded market, and a model that is never refitted."""
 
     panel: Panel
-    yardstick: Yardstick
+    reference_forecast: ReferenceForecast
     forecaster: Forecaster
     reference: pd.DataFrame
-    judged_from: pd.Timestamp
+    holdout_start: pd.Timestamp
 
     def forecast(self, forecaster: Forecaster, panel: Panel) -> pd.DataFrame:
         """What is said from ORIGINS on, with what came."""
@@ -361,7 +363,7 @@ class Market:
         wanted = everything[
             everything["horizon"].isin(HORIZONS) & everything["forecaster"].isin(["hybrid", "baseline"])
         ]
-        actuals = known_returns(self.panel, self.panel.rows_of(list(ORIGINS)))
+        actuals = known_returns(self.panel, self.panel.records_of(list(ORIGINS)))
         return wanted.merge(
             actuals.rename(columns={"log_return": "actual_log_return"}), on=["symbol", "origin_month", "horizon"]
         )
@@ -375,9 +377,9 @@ def open_market() -> Market:
     past = panel.until(END)
     split = split_origins(len(past.months), config)
     forecaster = train(past, split, config)
-    yardstick = make_yardstick(months, horizons=HORIZONS, levels=config.quantile_levels)
-    reference = make_reference(forecaster, past, yardstick, HORIZONS)
-    return Market(panel, yardstick, forecaster, reference, past.months[split.judged.start])
+    reference_forecast = make_reference_forecast(months, horizons=HORIZONS, levels=config.quantile_levels)
+    reference = make_expectation(forecaster, past, reference_forecast, HORIZONS)
+    return Market(panel, reference_forecast, forecaster, reference, past.months[split.judged.start])
 
 
 def damages(market: Market) -> Iterator[tuple[str, str, pd.DataFrame]]:
@@ -418,20 +420,20 @@ def watch_market(market: Market, served: str, sound: pd.DataFrame, said: pd.Data
         sound: [symbol, origin_month, horizon, forecaster, …] what it says when nothing is done to it.
         said: what it says when something is.
     """
-    checks, reference, is_judged = arrange(market.reference, served, market.judged_from.date())
-    calibration = calibrate(checks, reference, is_judged)
-    usual = usual_values(market.reference, market.judged_from.date())
+    checks, reference, has_holdout = arrange(market.reference, served, market.holdout_start.date())
+    calibration = calibrate(checks, reference, has_holdout)
+    expected = expected_values(market.reference, market.holdout_start.date())
 
     def surprises(forecasts: pd.DataFrame) -> pd.DataFrame:
-        months = weigh_months(weigh_forecasts(forecasts, market.yardstick))
-        own = months[months["forecaster"] == served].merge(usual, on=["forecaster", "horizon", "measure"])
-        own = own.assign(surprise=(own["value"] - own["usual"]) / own["deviation"])
+        months = measure_months(measure_forecasts(forecasts, market.reference_forecast))
+        own = months[months["forecaster"] == served].merge(expected, on=["forecaster", "horizon", "measure"])
+        own = own.assign(surprise=(own["value"] - own["expected"]) / own["deviation"])
         wide = own.pivot(index="origin_month", columns=["horizon", "measure"], values="surprise")
         return wide.reindex(columns=pd.MultiIndex.from_tuples(checks))
 
     def by_target(by_origin: pd.DataFrame) -> tuple[pd.DatetimeIndex, Flags]:
         moved = pd.DataFrame({check: by_origin[check].shift(check.horizon, freq="MS") for check in checks})
-        return pd.DatetimeIndex(moved.index), add_up(moved.to_numpy(), calibration)[1]
+        return pd.DatetimeIndex(moved.index), accumulate(moved.to_numpy(), calibration)[1]
 
     before, after = surprises(sound), surprises(said)
     months, is_alarm = by_target(after)

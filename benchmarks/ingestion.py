@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from model.adjustment import adjusted_close
-from model.months import build_months
+from model.bars.adjustment import adjusted_close
+from model.bars.months import build_months
 from model.quality import screen
-from sql import server
+from sql.server import lifecycle as server
 from sql.store import Store
 from tasks.calendars import month_table, sessions_between
 from tasks.sources import open_source

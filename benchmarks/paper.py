@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from model.paper import PaperConfig, score
-from model.paper_training import train_paper_network, use_one_thread
-from tasks.paper import CONFIGS, PaperPlan, read_series
+from model.paper.experiment import PaperConfig, score
+from model.paper.training import train_paper_network, use_one_thread
 from tasks.processes import worker_pool
+from tasks.research.paper import CONFIGS, PaperPlan, read_series
 from tasks.settings import Interval
 
 DAILY = {"batch_windows": 128, "learning_rate": 0.005, "is_rate_falling": True, "dropout": 0.1, "epochs": 40}
@@ -73,7 +73,7 @@ def _plan(interval: Interval, config: PaperConfig) -> PaperPlan:
         first=None,
         config=config,
         directory=Path(),
-        asked_at=datetime.now(UTC),
+        requested_at=datetime.now(UTC),
     )
 
 

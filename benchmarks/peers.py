@@ -1,4 +1,4 @@
-"""What others would forecast, besides the peers of the backtest in `model.peers`.
+"""What others would forecast, besides the peers of the backtest in `model.evaluation.benchmark_forecasters`.
 
 All are fitted on nothing after `end` and then only fed with newer months, as our forecaster is in `benchmarks.skill`.
 Quantiles are [N, O, H, Q] for N symbols and O origins; NaN where a symbol has no forecast.
@@ -11,8 +11,8 @@ import pandas as pd
 
 from model import Floats
 from model.config import ForecasterConfig
-from model.features import Panel
-from model.peers import garch, mean_return
+from model.evaluation.benchmark_forecasters import garch, mean_return
+from model.forecaster.features import Panel
 
 __all__ = ["drift", "garch", "pooled_ewma"]
 
@@ -28,7 +28,7 @@ def pooled_ewma(
     Sigma is the root of the EWMA of realised variance. Months count equally, symbols equally within a month.
 
     Args:
-        months: frame of `model.months.build_months`, for its realised variance.
+        months: frame of `model.bars.months.build_months`, for its realised variance.
         panel: targets, symbols and months.
         origins: positions on the time axis.
         end: position of the last month that z may know.

@@ -11,15 +11,15 @@ import numpy as np
 import pandas as pd
 
 from benchmarks import peers
-from model.backtest import score_origins
+from model.bars.months import build_months
 from model.config import ForecasterConfig
-from model.features import Panel, make_panel
-from model.forecaster import train
-from model.metrics import crps
-from model.months import build_months
+from model.evaluation.backtest import score_origins
+from model.evaluation.metrics import crps
+from model.evaluation.significance import compare, skill
+from model.forecaster.features import Panel, make_panel
+from model.forecaster.forecaster import train
+from model.forecaster.split import split_origins
 from model.quality import screen
-from model.skill import compare, skill
-from model.split import split_origins
 from tasks.calendars import month_table, sessions_between
 from tasks.sources import open_source
 
@@ -54,8 +54,8 @@ def run() -> str:
     months = read_months()
     panel = make_panel(months, config)
     past = panel.until(END)
-    forecaster = train(past, split_origins(len(past.months), config, is_judged=False), config)
-    origins = panel.rows_of(list(ORIGINS))
+    forecaster = train(past, split_origins(len(past.months), config, has_holdout=False), config)
+    origins = panel.records_of(list(ORIGINS))
     scored = score_origins(forecaster, panel, origins)
     losses = scored.groupby(["horizon", "origin_month", "forecaster"])["crps"].mean().unstack("forecaster")
     end = len(past.months) - 1

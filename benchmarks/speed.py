@@ -11,19 +11,19 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-from flows.runtime import prepare_prefect
+from flows.cli.runtime import prepare_prefect
 from model.config import ForecasterConfig
-from model.features import Panel, make_panel
-from model.forecaster import fine_tune, train
-from model.network import load_library
-from model.split import Split, split_origins
+from model.forecaster.features import Panel, make_panel
+from model.forecaster.forecaster import fine_tune, train
+from model.forecaster.network import load_library
+from model.forecaster.split import Split, split_origins
 
 MONTHS = 400
 SIZES = (500, 1500, 5000)
 
 
 def make_months(symbols: int, months: int = MONTHS) -> pd.DataFrame:
-    """Months with volatility that clusters, as `model.months.build_months` gives them."""
+    """Months with volatility that clusters, as `model.bars.months.build_months` gives them."""
     rng = np.random.default_rng(1)
     log_sigma = np.zeros((symbols, months))
     for t in range(1, months):
@@ -87,12 +87,12 @@ def _train_side_by_side(panel: Panel, split: Split, config: ForecasterConfig) ->
         prepare_prefect(Path(home), log_level="CRITICAL")
         from prefect import flow
 
-        from tasks.ensemble import teach_ensemble
+        from tasks.month.ensemble import train_ensemble
 
         @flow
         def month() -> float:
             clock = time.perf_counter()
-            train(panel, split, config, teach=teach_ensemble)
+            train(panel, split, config, teach=train_ensemble)
             return time.perf_counter() - clock
 
         return month()

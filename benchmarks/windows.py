@@ -13,13 +13,13 @@ import numpy as np
 
 from benchmarks.skill import DATA, END, read_months
 from benchmarks.speed import MONTHS, make_months
-from model.baseline import fit_baseline
 from model.config import ForecasterConfig
-from model.features import Panel, make_panel
-from model.forecaster import lesson_of, standardise
-from model.network import build_network, load_library, split_corrections
-from model.split import Split, split_origins
-from model.training import Lesson, train_network
+from model.forecaster.baseline import fit_baseline
+from model.forecaster.features import Panel, make_panel
+from model.forecaster.forecaster import make_training_set, standardise
+from model.forecaster.network import build_network, load_library, split_corrections
+from model.forecaster.split import Split, split_origins
+from model.forecaster.training import TrainingSet, train_network
 
 WINDOW = 60
 BATCHES = (32, 256, 1024)
@@ -62,7 +62,7 @@ def _validation_losses(config: ForecasterConfig) -> list[str]:
     if not DATA.exists():
         return ["Validation losses not measured: the recorded market data are not beside the checkout.", ""]
     panel = make_panel(read_months(), config).until(END)
-    lesson = _lesson(panel, split_origins(len(panel.months), config, is_judged=False), config)
+    lesson = _lesson(panel, split_origins(len(panel.months), config, has_holdout=False), config)
     ours, windows = _train_on_sequences(lesson, config)[1], _train_on_windows(lesson, config, 256, passes=2)[1]
     return [
         "Best validation loss on the recorded months up to 2003-12, of the baseline's: "
@@ -72,13 +72,13 @@ def _validation_losses(config: ForecasterConfig) -> list[str]:
     ]
 
 
-def _lesson(panel: Panel, split: Split, config: ForecasterConfig) -> Lesson:
+def _lesson(panel: Panel, split: Split, config: ForecasterConfig) -> TrainingSet:
     rows = panel.inputs[:, split.train][panel.known[:, split.train]]
     inputs = standardise(panel.inputs, rows.mean(axis=0), rows.std(axis=0) + 1e-6)
-    return lesson_of(panel, split, fit_baseline(panel, split.fitted, config), inputs, config)
+    return make_training_set(panel, split, fit_baseline(panel, split.fitted, config), inputs, config)
 
 
-def _train_on_sequences(lesson: Lesson, config: ForecasterConfig) -> tuple[float, list[float]]:
+def _train_on_sequences(lesson: TrainingSet, config: ForecasterConfig) -> tuple[float, list[float]]:
     """Seconds a pass, its validation included, without the first, which also compiles; validation losses."""
     seen: list[tuple[float, float]] = []
     train_network(
@@ -91,7 +91,7 @@ def _train_on_sequences(lesson: Lesson, config: ForecasterConfig) -> tuple[float
 
 
 def _train_on_windows(
-    lesson: Lesson, config: ForecasterConfig, batch_size: int, *, passes: int = 1, steps: int | None = None
+    lesson: TrainingSet, config: ForecasterConfig, batch_size: int, *, passes: int = 1, steps: int | None = None
 ) -> tuple[float, list[float]]:
     """Seconds a pass, without the compilation, reckoned from so many `steps` if given; validation losses."""
     import keras
@@ -107,8 +107,8 @@ def _train_on_windows(
 
     def loss_of(batch: tuple[Any, ...], training: bool) -> Any:
         window, spread, target, weight = batch
-        to_scale, to_centre = split_corrections(network(window, training=training)[:, -1], config)
-        error = target - centre - spread * to_centre
+        to_scale, to_location = split_corrections(network(window, training=training)[:, -1], config)
+        error = target - centre - spread * to_location
         scale = spread * tf.exp(to_scale)
         loss = tf.zeros_like(error)
         for q in range(len(config.quantile_levels)):

@@ -8,8 +8,12 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
-from tasks.backtest_plan import DEFAULT_FORECASTERS, Refit, plan_backtest
-from tasks.backtesting import (
+from tasks.database import get_store
+from tasks.month.fetch import fetch_bars, require_any
+from tasks.month.train import CONFIG
+from tasks.plans.backtest import DEFAULT_FORECASTERS, Refit, plan_backtest
+from tasks.report.summaries import BacktestSummary
+from tasks.research.backtest import (
     forecast_folds,
     keep_backtest,
     read_history,
@@ -17,11 +21,7 @@ from tasks.backtesting import (
     score_folds,
     summarise_backtest,
 )
-from tasks.database import get_store
-from tasks.ingestion import fetch_bars, require_any
-from tasks.reporting import BacktestSummary
 from tasks.settings import get_settings
-from tasks.training import CONFIG
 
 
 @flow(name="backtest")

@@ -7,21 +7,21 @@ from prefect import flow, unmapped
 from prefect.runtime import flow_run
 from pydantic import Field
 
-from tasks.checking import check_bars, join_checked, require_coverage
-from tasks.comparing import compare_candidates
+from tasks.alerts.duty import answered_for, expect_months, is_unattended, skip_unpublishable
 from tasks.database import get_store
-from tasks.duty import answered_for, expect_months, is_unattended, passing_over
 from tasks.errors import AlreadyPublishedError
-from tasks.forecasting import make_forecasts, publish_month
-from tasks.ingestion import fetch_bars, split_fetched
-from tasks.ledger import open_run
-from tasks.monitoring import watch_drift
-from tasks.planning import earlier_month_ends, plan_month
-from tasks.reporting import MonthSummary, summarise_month, summarise_published
-from tasks.scoring import score_past_forecasts, score_restated_forecasts
+from tasks.month.check import check_bars, join_checked, require_coverage
+from tasks.month.compare import compare_candidates
+from tasks.month.drift import check_drift
+from tasks.month.fetch import fetch_bars, split_fetched
+from tasks.month.forecast import make_forecasts, publish_month
+from tasks.month.run import open_run
+from tasks.month.score import score_past_forecasts, score_restated_forecasts
+from tasks.month.train import CONFIG, train_candidates
+from tasks.plans.month import earlier_month_ends, plan_month
+from tasks.report.summaries import MonthSummary, summarise_month, summarise_published
+from tasks.retries import chunk_runner
 from tasks.settings import Mode, get_settings
-from tasks.steps import chunk_runner
-from tasks.training import CONFIG, train_candidates
 
 
 @flow(name="monthly_forecast", task_runner=chunk_runner())
@@ -83,7 +83,7 @@ def monthly_forecast(
         # Each month knows what the one before it learnt, so the last one is planned anew, too.
         for day in earlier_month_ends(plan, catch_up):
             # A month of the past that cannot be made must not keep the newest from its readers.
-            with passing_over(day):
+            with skip_unpublishable(day):
                 monthly_forecast(day, source, symbols, universe, mode, False, 0, min_coverage, chunk_symbols)
         return monthly_forecast(plan.as_of, source, symbols, universe, mode, rerun, 0, min_coverage, chunk_symbols)
 
@@ -104,7 +104,7 @@ def monthly_forecast(
 
             errors = score_past_forecasts(plan, checked)
             restated = score_restated_forecasts(plan, checked)
-            drift = watch_drift(plan, checked, choice, errors)
+            drift = check_drift(plan, checked, choice, errors)
             publish_month(run, checked, choice, forecasts, errors, restated, drift)
     except AlreadyPublishedError:
         # Another process was quicker; what it published stands.

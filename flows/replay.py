@@ -3,7 +3,7 @@
 from prefect import flow
 
 from tasks.database import get_store
-from tasks.replaying import (
+from tasks.research.replay import (
     Replay,
     compare_with_stored,
     forecast_again,

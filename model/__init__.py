@@ -1,12 +1,12 @@
 """The forecaster: arrays and frames in, arrays and frames out.
 
 Nothing here knows the clock, the network, the environment, files or another room, and every random number comes
-from a seed that the caller gives. TensorFlow is imported by `network`, `pupil`, `training` and `paper_training` alone,
+from a seed that the caller gives. TensorFlow is imported by `network`, `compiled`, `training` and `paper_training` alone,
 when they are used.
 
 Read in this order: `basis` brings a restated download to what is stored, `quality` says which bars can be believed,
 `adjustment` and `months` make months of sessions; `features` makes the panel the models read; `baseline` is the
-traditional forecast and `network` its correction, compiled in `pupil` and fitted in `training`; `forecaster` puts them
+traditional forecast and `network` its correction, compiled in `compiled` and fitted in `training`; `forecaster` puts them
 together and `weights` turns them into bytes. `metrics` and `skill` score what came true, `gate` decides from that what
 is served, and `drift` watches it. `paper` and `paper_training` stand apart: the experiment behind the project, as it
 was published.

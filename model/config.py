@@ -44,7 +44,7 @@ class ForecasterConfig:
     """Factor on the network's correction of the log scale."""
     horizon_fading: float = 0.5
     """The network's corrections shrink with the horizon to this power."""
-    centre_shrinkage: float = 0.03
+    location_shrinkage: float = 0.03
     """Factor on the network's correction of the centre, in units of sigma sqrt(h)."""
     epochs: int = 8
     """Most passes over the training months."""
@@ -65,7 +65,7 @@ class ForecasterConfig:
 
     validation_months: int = 48
     """Origins for early stopping."""
-    judged_months: int = 36
+    holdout_months: int = 36
     """Origins held back for the gate, counted at the longest horizon."""
     gate_level: float = 0.05
     """Largest one-sided p at which the gate lets the hybrid be served. With three years of overlapping months the test

@@ -1,4 +1,4 @@
-"""The door's verbs about alerts: raised, told to addresses, cleared; and about the months that are waited for."""
+"""The door's verbs about alerts: raised, told to recipients, cleared; and about the months that are waited for."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from sql.door import Door
+from sql.connection import Door
 from sql.queries import statement
 
 
@@ -42,53 +42,55 @@ class AlertVerbs(Door):
         """Clear an alert by hand; returns whether it was open."""
         return self._changes("close_alert", alert_id=alert_id, now=now)
 
-    def serving(self, address_id: str, *, wait_seconds: float) -> AbstractContextManager[bool]:
-        """Hold an address for this process while it is told things; gives False when another has it for too long."""
-        return self._hold(f"address {address_id}", wait_seconds=wait_seconds)
+    def hold_recipient(self, recipient_id: str, *, wait_seconds: float) -> AbstractContextManager[bool]:
+        """Hold an recipient for this process while it is told things; gives False when another has it for too long."""
+        return self._hold(f"recipient {recipient_id}", wait_seconds=wait_seconds)
 
-    def use_address(self, address_id: str, address: str, *, now: datetime) -> None:
-        """Note that an address is among those set; `address` is it without anything secret."""
+    def use_recipient(self, recipient_id: str, recipient: str, *, now: datetime) -> None:
+        """Note that an recipient is among those set; `recipient` is it without anything secret."""
         with self._cursor() as cursor:
-            cursor.execute(statement("use_address"), {"address_id": address_id, "address": address, "now": now})
+            cursor.execute(
+                statement("use_recipient"), {"recipient_id": recipient_id, "recipient": recipient, "now": now}
+            )
 
-    def read_due_messages(self, address_id: str, *, reminder_days: int, now: datetime) -> list[dict[str, Any]]:
-        """What an address is to be told, in order: columns of `ops.alert`, event, number, is_opened_told, attempts.
+    def read_due_messages(self, recipient_id: str, *, reminder_days: int, now: datetime) -> list[dict[str, Any]]:
+        """What an recipient is to be told, in order: columns of `ops.alert`, event, number, is_opened_delivered, attempts.
 
         Args:
-            address_id: The address, which the caller holds.
+            recipient_id: The recipient, which the caller holds.
             reminder_days: An open alert nobody took note of is told again so many days after the last time; 0: never.
             now: Start of the round, UTC.
         """
         with self._cursor() as cursor:
-            row = {"address_id": address_id, "reminder_days": reminder_days, "now": now}
+            row = {"recipient_id": recipient_id, "reminder_days": reminder_days, "now": now}
             cursor.execute(statement("due_messages"), row)
             assert cursor.description is not None  # noqa: S101  the statement is a select
             names = [column.name for column in cursor.description]
             return [dict(zip(names, each, strict=True)) for each in cursor.fetchall()]
 
-    def begin_message(self, message: Mapping[str, Any], address_id: str, *, now: datetime) -> bool:
+    def begin_delivery(self, message: Mapping[str, Any], recipient_id: str, *, now: datetime) -> bool:
         """Count an attempt before it is made; returns False when the message was delivered meanwhile.
 
         Args:
             message: alert_id, event, number, as read.
-            address_id: Where to.
+            recipient_id: Where to.
             now: The moment up to which the message knows what happened: the start of the round, UTC.
         """
-        return self._changes("begin_message", **_message_key(message), address_id=address_id, now=now)
+        return self._changes("begin_delivery", **_message_key(message), recipient_id=recipient_id, now=now)
 
-    def end_message(
-        self, message: Mapping[str, Any], address_id: str, *, delivered_at: datetime | None, last_error: str | None
+    def end_delivery(
+        self, message: Mapping[str, Any], recipient_id: str, *, delivered_at: datetime | None, last_error: str | None
     ) -> None:
         """Note what became of the attempt."""
-        row = {"address_id": address_id, "delivered_at": delivered_at, "last_error": last_error}
-        self._changes("end_message", **_message_key(message), **row)
+        row = {"recipient_id": recipient_id, "delivered_at": delivered_at, "last_error": last_error}
+        self._changes("end_delivery", **_message_key(message), **row)
 
-    def end_round(self, address_id: str, *, is_accepting: bool, last_error: str | None, now: datetime) -> None:
-        """Note whether an address accepted anything in a round in which there was something to tell."""
+    def end_round(self, recipient_id: str, *, is_accepting: bool, last_error: str | None, now: datetime) -> None:
+        """Note whether an recipient accepted anything in a round in which there was something to tell."""
         row = {"is_accepting": is_accepting, "last_error": last_error, "now": now}
-        self._changes("end_round", address_id=address_id, **row)
+        self._changes("end_round", recipient_id=recipient_id, **row)
 
-    def watch_universe(
+    def monitor_universe(
         self,
         source: str,
         universe: str,
@@ -100,12 +102,12 @@ class AlertVerbs(Door):
     ) -> None:
         """Wait for the universe's months, from `origin_month` on unless it is watched already."""
         row = {"source": source, "universe": universe, "exchange_mics": list(exchange_mics)}
-        self._changes("watch_universe", **row, due_sessions=due_sessions, origin_month=origin_month, now=now)
+        self._changes("monitor_universe", **row, due_sessions=due_sessions, origin_month=origin_month, now=now)
 
-    def unwatch_universe(self, source: str, universe: str, *, now: datetime) -> bool:
+    def stop_monitoring_universe(self, source: str, universe: str, *, now: datetime) -> bool:
         """Wait for it no longer, and clear what is said of its months; returns whether it was watched."""
         with self._cursor() as cursor:
-            cursor.execute(statement("unwatch_universe"), {"source": source, "universe": universe, "now": now})
+            cursor.execute(statement("stop_monitoring_universe"), {"source": source, "universe": universe, "now": now})
             was_watched = bool(cursor.rowcount)
             row = {"kind": "overdue", "subject": f"{source}/{universe}", "now": now}
             cursor.execute(statement("resolve_alert"), {**row, "origin_month": None, "run_id": None})
@@ -147,7 +149,7 @@ class AlertVerbs(Door):
 
         Args:
             alert: As in `open_alert`.
-            told: Addresses that accepted it: address_id, address, when.
+            told: Recipients that accepted it: recipient_id, recipient, when.
             opened_at: When it began, UTC.
             now: The moment, UTC.
         """
@@ -156,10 +158,10 @@ class AlertVerbs(Door):
             added = cursor.fetchone()
             if added is None:
                 return
-            for address_id, address, moment in told:
-                row = {"address_id": address_id, "address": address, "now": moment}
-                cursor.execute(statement("use_address"), row)
-                cursor.execute(statement("add_told"), {**row, "alert_id": added[0]})
+            for recipient_id, recipient, moment in told:
+                row = {"recipient_id": recipient_id, "recipient": recipient, "now": moment}
+                cursor.execute(statement("use_recipient"), row)
+                cursor.execute(statement("add_notified"), {**row, "alert_id": added[0]})
 
     def _changes(self, name: str, **parameters: object) -> bool:
         """Run a statement that changes rows; returns whether it changed any."""

@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 from psycopg2.extras import Json
 
-from sql.bulk import copy_in
-from sql.door import Door, returned_id
+from sql.connection import Door, returned_id
+from sql.copy import copy_in
 from sql.queries import statement
 
 

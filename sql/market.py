@@ -8,8 +8,8 @@ import pandas as pd
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812  a class under a lower-case name
 
-from sql.bulk import copy_in
-from sql.door import Door
+from sql.connection import Door
+from sql.copy import copy_in
 from sql.queries import statement
 
 # A re-download differs when it differs by more than this, relative to the stored value. Two downloads of one range
@@ -55,7 +55,7 @@ class MarketVerbs(Door):
         """Instruments known, with the span of their bars and their last downloads.
 
         Returns:
-            symbol, source, exchange_mic, currency_code, bar_interval, status, first_session, last_session, asked_at
+            symbol, source, exchange_mic, currency_code, bar_interval, status, first_session, last_session, requested_at
             (last download that reached the newest bar), whole_at (last one that reached back to the first).
         """
         return self._read("instruments", symbols=list(symbols))

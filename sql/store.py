@@ -8,13 +8,13 @@ experiment in `papers`, those about alerts and due dates in `alerts`; here are t
 import pandas as pd
 from alembic.util import CommandError
 
-from sql import upgrade
+from sql import migrate
 from sql.alerts import AlertVerbs
 from sql.backtests import Backtest, BacktestVerbs
-from sql.door import StoreUnavailableError, first_line
-from sql.ledger import OUTCOME_TOLERANCE, AlreadyPublishedError, LedgerVerbs, ModelVersion, MonthKey, Publication
+from sql.connection import StoreUnavailableError, first_line
 from sql.market import MarketVerbs, MergedBars
-from sql.papers import AddedResults, PaperExperiment, PaperVerbs
+from sql.paper import AddedResults, PaperExperiment, PaperVerbs
+from sql.runs import OUTCOME_TOLERANCE, AlreadyPublishedError, ModelVersion, MonthKey, Publication, RunVerbs
 
 __all__ = [
     "OUTCOME_TOLERANCE",
@@ -31,19 +31,19 @@ __all__ = [
 ]
 
 
-class Store(MarketVerbs, LedgerVerbs, BacktestVerbs, PaperVerbs, AlertVerbs):
+class Store(MarketVerbs, RunVerbs, BacktestVerbs, PaperVerbs, AlertVerbs):
     """A database with Bellwether's schema."""
 
     def is_current(self) -> bool:
         """Whether the schema is the newest."""
         with self._connection() as connection:
-            return upgrade.is_current(connection)
+            return migrate.is_current(connection)
 
     def upgrade(self, revision: str = "head") -> bool:
         """Bring the schema to `revision`; returns whether anything had to be done."""
         try:
             with self._connection() as connection:
-                return upgrade.upgrade(connection, revision)
+                return migrate.upgrade(connection, revision)
         except CommandError as error:
             raise StoreUnavailableError(
                 f"the schema of the database at {self.address} is not one this program knows: {first_line(error)}; "

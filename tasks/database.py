@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from sql import server, store
+from sql import store
+from sql.server import lifecycle as server
 from sql.store import Store
 from tasks.errors import AlreadyPublishedError, BadRequestError, DatabaseUnavailableError
 from tasks.settings import Settings, get_settings
@@ -24,14 +25,14 @@ def database_errors() -> Iterator[None]:
         raise AlreadyPublishedError(str(error)) from error
 
 
-def rows_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def records_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """Rows by column name, nulls as None."""
     whole = frame.astype(object).where(frame.notna(), None)
     return [{str(name): value for name, value in row.items()} for row in whole.to_dict("records")]
 
 
 def database_url(settings: Settings, *, role: str = "owner") -> str:
-    """Address of the database, with its password; the embedded server is started if need be.
+    """Recipient of the database, with its password; the embedded server is started if need be.
 
     Args:
         settings: Where it is.

@@ -12,10 +12,10 @@ from datetime import date, datetime
 import numpy as np
 import pandas as pd
 
-from model.features import INPUTS, TERMS
-from model.forecaster import Forecaster
-from model.gate import Verdict
-from model.weights import from_bytes, to_bytes
+from model.evaluation.gate import Verdict
+from model.forecaster.features import INPUTS, TERMS
+from model.forecaster.forecaster import Forecaster
+from model.forecaster.serialization import from_bytes, to_bytes
 from sql.store import ModelVersion, MonthKey
 from tasks.database import database_errors, get_store
 from tasks.errors import DamagedModelError
@@ -113,8 +113,8 @@ def make_version(
     kind: str,
     parent_id: int | None,
     trained_through: date,
-    judged_from: date,
-    judged_through: date,
+    holdout_start: date,
+    holdout_end: date,
     data_fingerprint: str,
 ) -> ModelVersion:
     """A new version, as it will be stored.
@@ -125,8 +125,8 @@ def make_version(
         kind: retrain or fine_tune.
         parent_id: Version it was fine-tuned from.
         trained_through: Last target month that training or early stopping saw.
-        judged_from: First origin month that it may be judged on.
-        judged_through: Last origin month that it was judged on.
+        holdout_start: First origin month that it may be judged on.
+        holdout_end: Last origin month that it was judged on.
         data_fingerprint: Of the months it was trained on, see `fingerprint`.
     """
     weights = to_bytes(forecaster)
@@ -134,8 +134,8 @@ def make_version(
         kind=kind,
         parent_id=parent_id,
         trained_through=trained_through,
-        judged_from=judged_from,
-        judged_through=judged_through,
+        holdout_start=holdout_start,
+        holdout_end=holdout_end,
         verdict=verdict.served,
         verdict_reason=verdict.reason,
         verdict_numbers=json.loads(verdict.numbers.to_json(orient="records")),
@@ -156,7 +156,7 @@ def fingerprint(months: pd.DataFrame) -> str:
     """SHA-256 of the final months' symbols, dates and values, whatever the order of the rows.
 
     Args:
-        months: Columns of `model.months.build_months`.
+        months: Columns of `model.bars.months.build_months`.
     """
     final = months[months["is_final"].to_numpy(np.bool_)].sort_values(["symbol", "month"])
     digest = hashlib.sha256("\n".join(final["symbol"]).encode())

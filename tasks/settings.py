@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         default=None,
         validation_alias=AliasChoices("DATABASE_URL"),
-        description="Address of a Postgres to use instead of the embedded one: postgresql://user:password@host/name.",
+        description="Recipient of a Postgres to use instead of the embedded one: postgresql://user:password@host/name.",
     )
     database_connections: int = Field(
         default=8, ge=2, le=100, description="Connections to the database that one process opens at most."

@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 import psycopg2
 import pytest
-from yahoo_server import YahooServer
 
-from sql import server
+from sql.server import lifecycle as server
 from sql.store import Store
+from tests.support.yahoo_server import YahooServer
 
 SHARED_DATA = Path(__file__).resolve().parent.parent.parent / "shared" / "data"
 _names = itertools.count(1)
@@ -42,7 +42,7 @@ def postgres_home() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def superuser_url(postgres_home: Path) -> str:
-    """Address of the session's server for its superuser, who alone may make databases."""
+    """Recipient of the session's server for its superuser, who alone may make databases."""
     password = (postgres_home / "postgres" / "postgres.password").read_text().strip()
     address = server.url(postgres_home).rpartition("@")[2].rpartition("/")[0]
     return f"postgresql://postgres:{quote(password, safe='')}@{address}/postgres"
@@ -58,7 +58,7 @@ def template_database(postgres_home: Path, superuser_url: str) -> str:
 
 @pytest.fixture
 def empty_database_url(postgres_home: Path, superuser_url: str) -> Iterator[str]:
-    """Address of a database with nothing in it."""
+    """Recipient of a database with nothing in it."""
     name = f"empty_{next(_names)}"
     yield _make_database(postgres_home, superuser_url, name)
     _drop_database(superuser_url, name)
@@ -66,7 +66,7 @@ def empty_database_url(postgres_home: Path, superuser_url: str) -> Iterator[str]
 
 @pytest.fixture
 def database_url(postgres_home: Path, superuser_url: str, template_database: str) -> Iterator[str]:
-    """Address of a database with the newest schema and no rows."""
+    """Recipient of a database with the newest schema and no rows."""
     name = f"test_{next(_names)}"
     yield _make_database(postgres_home, superuser_url, name, template_database)
     _drop_database(superuser_url, name)

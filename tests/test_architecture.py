@@ -11,8 +11,8 @@ ROOMS = ("flows", "tasks", "model", "sql")
 MAY_ENTER = {"flows": {"flows", "tasks"}, "tasks": {"tasks", "model", "sql"}, "model": {"model"}, "sql": {"sql"}}
 KEPT_IN = {
     "prefect": ("flows/", "tasks/"),
-    "yfinance": ("tasks/sources/yahoo.py",),
-    "apprise": ("tasks/sending.py",),
+    "yfinance": ("tasks/sources/yahoo/source.py",),
+    "apprise": ("tasks/alerts/sender.py",),
     "sqlalchemy": ("sql/",),
     "psycopg2": ("sql/",),
     "alembic": ("sql/",),
@@ -54,11 +54,11 @@ def test_imports_point_one_way(module: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "source", "expected"),
     [
-        ("model/network.py", "import tensorflow\nfrom model import Floats", []),
-        ("model/network.py", "def f():\n    from sql.store import Store", ["sql"]),
-        ("flows/cli.py", "import model.gate", ["model"]),
-        ("tasks/sources/files.py", "import yfinance as yf", ["yfinance"]),
-        ("tasks/scoring.py", "from sqlalchemy.orm import Session\nfrom flows import cli", ["flows", "sqlalchemy"]),
+        ("model/forecaster/network.py", "import tensorflow\nfrom model import Floats", []),
+        ("model/forecaster/network.py", "def f():\n    from sql.store import Store", ["sql"]),
+        ("flows/cli/main.py", "import model.evaluation.gate", ["model"]),
+        ("tasks/sources/files/source.py", "import yfinance as yf", ["yfinance"]),
+        ("tasks/month/score.py", "from sqlalchemy.orm import Session\nfrom flows import cli", ["flows", "sqlalchemy"]),
         ("sql/store.py", "import tasks.errors, model", ["model", "tasks"]),
         (
             "sql/store.py",
@@ -66,11 +66,11 @@ def test_imports_point_one_way(module: Path) -> None:
             ["prefect"],
         ),
         ("sql/store.py", "import alembic, psycopg2\nfrom sqlalchemy import text\nfrom . import upgrade", []),
-        ("model/network.py", "import importlib\nimportlib.import_module('sql.store')", ["sql"]),
-        ("model/network.py", "__import__('tasks')", ["tasks"]),
-        ("model/network.py", "def f(name):\n    return import_module(name)", ["a computed name"]),
-        ("tasks/sources/yahoo.py", "import yfinance.data\nfrom prefect import task", []),
-        ("tasks/training.py", "class C:\n    def f(self):\n        from keras import layers", ["keras"]),
+        ("model/forecaster/network.py", "import importlib\nimportlib.import_module('sql.store')", ["sql"]),
+        ("model/forecaster/network.py", "__import__('tasks')", ["tasks"]),
+        ("model/forecaster/network.py", "def f(name):\n    return import_module(name)", ["a computed name"]),
+        ("tasks/sources/yahoo/source.py", "import yfinance.data\nfrom prefect import task", []),
+        ("tasks/month/train.py", "class C:\n    def f(self):\n        from keras import layers", ["keras"]),
         ("flows/monthly.py", "import psycopg2\nimport tensorflow as tf", ["psycopg2", "tensorflow"]),
     ],
 )

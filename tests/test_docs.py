@@ -7,17 +7,17 @@ from typing import get_args
 import psycopg2
 import pytest
 import typer
-from rows import query
 
-from flows.cli import app
-from model.drift.evidence import MEASURES
-from model.drift.watch import Status
+from flows.cli.main import app
+from model.drift.measures import MEASURES
+from model.drift.monitor import Status
 from model.quality import RULES
 from tasks import errors
-from tasks.reporting import EXAMPLE_QUERIES
+from tasks.report.summaries import EXAMPLE_QUERIES
 from tasks.settings import Settings
 from tasks.sources import Outcome
-from tasks.sources.rows import FINDING_RULES
+from tasks.sources.files.rows import FINDING_RULES
+from tests.support.rows import query
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}

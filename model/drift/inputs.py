@@ -6,7 +6,7 @@ import pandas as pd
 HISTORY_MONTHS = 120
 FEWEST_HISTORY_MONTHS = 36
 USUAL_RANGE = (0.01, 0.99)
-"""Quantiles of the months before, between which a month is usual."""
+"""Quantiles of the months before, between which a month is expected."""
 LARGEST_MISSING_SHARE = 0.05
 INPUTS = ("volatility", "volume", "missing")
 INPUT_COLUMNS = ["input", "value", "lowest", "highest", "is_unusual"]
@@ -16,14 +16,14 @@ def check_inputs(months: pd.DataFrame, origin_month: pd.Timestamp, missing_share
     """Compare the origin month with the ten years before it.
 
     Args:
-        months: frame of `model.months.build_months`.
+        months: frame of `model.bars.months.build_months`.
         origin_month: the month.
         missing_share: of the symbols asked for.
 
     Returns:
         INPUT_COLUMNS, a row for each of INPUTS: volatility (log return a month, geometric mean over symbols), volume
         (over each symbol's own geometric mean of the twelve months before, geometric mean over symbols), missing
-        (share). Lowest and highest are the ends of what is usual, NaN where there is too little history.
+        (share). Lowest and highest are the ends of what is expected, NaN where there is too little history.
     """
     final = months[months["is_final"].to_numpy(np.bool_) & (months["month"] <= origin_month).to_numpy()]
 

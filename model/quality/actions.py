@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from model import Floats, Ints
-from model.adjustment import facts_per_bar, symbol_codes
+from model.bars.adjustment import facts_per_bar, symbol_codes
 from model.quality.findings import Finding, Treatment
 
 SIGMA_SESSIONS, FEWEST_RETURNS, SIGMA_FLOOR = 60, 20, 0.005

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from model import Flags, Floats, Ints
-from model.adjustment import PRICE_COLUMNS, symbol_codes
+from model.bars.adjustment import PRICE_COLUMNS, symbol_codes
 from model.quality.findings import Finding, Treatment
 
 ROUNDING = 2.5e-5  # prices have six significant digits

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from model import Floats, Ints
-from model.adjustment import PRICE_COLUMNS, facts_per_bar, symbol_codes, total_log_returns
+from model.bars.adjustment import PRICE_COLUMNS, facts_per_bar, symbol_codes, total_log_returns
 from model.quality.actions import ROBUST, repair_dividends, usual_move
 from model.quality.bars import power_of_ten
 from model.quality.findings import Finding, Treatment

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from alembic import op
 
-from sql.bulk import open_cursor
+from sql.copy import open_cursor
 
 
 def run_sql_beside(python_file: str) -> None:

@@ -140,11 +140,11 @@ def open_source(
 
         return SampleSource()
     if spec.startswith("file:") and spec != "file:":
-        from tasks.sources.files import FileSource
+        from tasks.sources.files.source import FileSource
 
         return FileSource(spec.removeprefix("file:"))
     if spec == "yahoo":
-        from tasks.sources.yahoo import YahooSource
+        from tasks.sources.yahoo.source import YahooSource
 
         if cache_dir is None:
             raise ValueError("`cache_dir` must name a directory for the source 'yahoo'; received None.")

@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from tasks.calendars import has_calendar
-from tasks.planning import read_universe
+from tasks.plans.month import read_universe
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOK = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
@@ -94,7 +94,7 @@ class Machine:
     @property
     def watch(self) -> dict[str, Any]:
         """The daily watch as the server keeps it."""
-        return dict(self.ask("/deployments/name/watch_service/watch"))
+        return dict(self.ask("/deployments/name/check_service/watch"))
 
 
 @pytest.fixture(scope="module")

@@ -7,16 +7,16 @@ import arch.data.nasdaq
 import arch.data.sp500
 import pandas as pd
 import pytest
-from few_units import SMALL
-from loopback import Webhook
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
 
 import flows.monthly
-from tasks import addresses
-from tasks.addresses import fingerprint
+from tasks.alerts import recipients as addresses
+from tasks.alerts.recipients import fingerprint
 from tasks.database import get_store
 from tasks.settings import get_settings
+from tests.support.few_units import SMALL
+from tests.support.loopback import Webhook
 
 
 @pytest.fixture(scope="session")

@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from few_units import SMALL
-from rows import query
-from test_monthly import snapshot, write_prices
 
 import flows.backtest
-import tasks.backtesting
-from flows import cli
+import tasks.research.backtest
 from flows.backtest import backtest
+from flows.cli import main as cli
 from model import quantile_names
 from tasks.errors import NotEnoughHistoryError
+from tests.support.database import snapshot, write_prices
+from tests.support.few_units import SMALL
+from tests.support.rows import query
 
 COLUMNS = [
     "symbol",
@@ -174,7 +174,7 @@ def test_backtest_names_who_has_no_forecast_of_a_symbol(
 ) -> None:
     young = index_bars[(index_bars["ticker"] == "SPX") & (index_bars["date"] > "2014-01-01")].assign(ticker="YOUNG")
     lines: list[str] = []
-    small.setattr(tasks.backtesting, "log_line", lambda step, line: lines.append(f"{step}: {line}"))
+    small.setattr(tasks.research.backtest, "log_line", lambda step, line: lines.append(f"{step}: {line}"))
     source = write_prices(tmp_path / "p.csv", pd.concat([index_bars, young]))
     found = run(tmp_path / "f.parquet", source=source, forecasters=["persistence", "garch"])
     assert set(found.loc[found["forecaster"] == "garch", "symbol"]) == {"COMP", "SPX"}
@@ -261,5 +261,5 @@ def test_the_query_of_the_page_on_backtests_runs(database_url: str) -> None:
 
 def test_what_the_command_line_imports_at_first_does_not_wait_for_prefect() -> None:
     """Prefect reads its environment when it is imported, and that is set later."""
-    script = "import flows.cli, flows.screen, flows.service_screen, sys; assert 'prefect' not in sys.modules"
+    script = "import flows.cli.main, flows.cli.views, flows.cli.service_views, sys; assert 'prefect' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True, cwd=Path(__file__).resolve().parents[2])

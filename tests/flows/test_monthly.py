@@ -8,49 +8,13 @@ import numpy as np
 import pandas as pd
 import psycopg2
 import pytest
-from rows import query
 
 import flows.monthly
-from flows.backfill import backfill_prices
+from flows.ingest import backfill_prices
 from flows.monthly import monthly_forecast
 from tasks.errors import BadRequestError, DamagedModelError, NotEnoughHistoryError, PricesIncompleteError
-
-TABLES = [
-    "market.instrument",
-    "market.daily_bar",
-    "market.corporate_action",
-    "market.bar_revision",
-    "market.finding",
-    "ops.download",
-    "ops.run",
-    "ops.symbol_outcome",
-    "ops.drift_check",
-    "ops.watched_month",
-    "ops.drift_symbol",
-    "ops.input_check",
-    "ops.alert",
-    "forecast.model_version",
-    "forecast.baseline_coefficient",
-    "forecast.candidate",
-    "forecast.forecast_origin",
-    "forecast.forecast",
-    "forecast.forecast_error",
-    "forecast.restated_error",
-    "forecast.month_score",
-    "forecast.backtest_error",
-    "forecast.watch_reference",
-]
-
-
-def snapshot(url: str) -> dict[str, str]:
-    """A digest of every table's rows."""
-    rows = {table: query(url, f"select t::text from {table} t order by 1") for table in TABLES}
-    return {table: hashlib.sha256(repr(content).encode()).hexdigest() for table, content in rows.items()}
-
-
-def write_prices(path: Path, bars: pd.DataFrame) -> str:
-    bars.to_csv(path, index=False)
-    return f"file:{path}"
+from tests.support.database import damage, snapshot, write_prices
+from tests.support.rows import query
 
 
 def test_monthly_forecast_fills_every_table_of_the_month(machine: None, database_url: str) -> None:
@@ -63,7 +27,9 @@ def test_monthly_forecast_fills_every_table_of_the_month(machine: None, database
         database_url,
         "select distinct origin_month, min(target_month), max(target_month) from forecast.forecast group by 1",
     ) == [(date(2018, 12, 1), date(2019, 1, 1), date(2019, 12, 1))]
-    assert query(database_url, "select status, symbols_asked, symbols_forecast from ops.run") == [("published", 2, 2)]
+    assert query(database_url, "select status, symbols_requested, symbols_forecast from ops.run") == [
+        ("published", 2, 2)
+    ]
     assert query(database_url, "select symbol, outcome, months from ops.symbol_outcome order by 1") == [
         ("^GSPC", "ok", 240),
         ("^IXIC", "ok", 240),
@@ -221,7 +187,7 @@ def test_monthly_forecast_publishes_nothing_below_the_coverage_and_says_so(
     assert query(database_url, "select status from ops.run order by run_id") == [("failed",), ("published",)]
 
 
-@pytest.mark.parametrize("step", ["train_candidates", "make_forecasts", "watch_drift", "publish_month"])
+@pytest.mark.parametrize("step", ["train_candidates", "make_forecasts", "check_drift", "publish_month"])
 def test_monthly_forecast_interrupted_at_a_step_is_completed_by_the_next_run(
     machine: pytest.MonkeyPatch, database_url: str, step: str
 ) -> None:
@@ -266,13 +232,13 @@ def test_monthly_forecast_fine_tunes_every_month_and_retrains_after_a_year(machi
         (4, "fine_tune"),
         (4, "keep"),
     ]
-    judged = query(database_url, "select trained_through, judged_from from forecast.model_version order by 1")
+    judged = query(database_url, "select trained_through, holdout_start from forecast.model_version order by 1")
     assert all(trained <= first for trained, first in judged)
     # All candidates of a run are judged on the same months, and one is served.
     assert (
         query(
             database_url,
-            "select count(distinct months_judged), count(distinct persistence_crps), count(*) filter (where is_served) "
+            "select count(distinct holdout_months), count(distinct persistence_crps), count(*) filter (where is_served) "
             "from forecast.candidate group by run_id",
         )
         == [(1, 1, 1)] * 4
@@ -307,17 +273,13 @@ def test_monthly_forecast_told_to_fine_tune_stores_the_parent(machine: None, dat
         ("baseline", 2),
     ]
     # Held back are an eighth of the months and the twelve ahead: 29 + 12 of 238, and 30 + 12 of 240.
-    assert query(database_url, "select judged_from from forecast.model_version order by model_version_id") == [
+    assert query(database_url, "select holdout_start from forecast.model_version order by model_version_id") == [
         (date(2015, 6, 1),),
         (date(2015, 7, 1),),
     ]
     assert query(
         database_url, "select mode, message like '%because the run was told to%' from ops.run order by run_id"
     )[1] == ("fine-tune", True)
-
-
-def damage(url: str, model_version_id: int) -> None:
-    query(url, f"update forecast.model_version set weights = '\\x00' where model_version_id = {model_version_id}")
 
 
 def test_monthly_forecast_refuses_a_damaged_model_and_takes_the_one_before(machine: None, database_url: str) -> None:

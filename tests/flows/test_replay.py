@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from rows import query
-from test_monthly import damage, snapshot, write_prices
 
 import flows.monthly
-from flows.backfill import backfill_prices
+from flows.ingest import backfill_prices
 from flows.monthly import monthly_forecast
 from flows.replay import replay_run
 from tasks.errors import BadRequestError, DamagedModelError
-from tasks.replaying import compare_rows, explain_replay, outcome_sentence
+from tasks.research.replay import compare_rows, explain_replay, outcome_sentence
+from tests.support.database import damage, snapshot, write_prices
+from tests.support.rows import query
 
 AS_OF = date(2013, 6, 30)
 

@@ -8,24 +8,24 @@ import numpy as np
 import pandas as pd
 import psycopg2
 import pytest
-from few_units import SMALL
-from rows import query
 
 import flows.monthly
-import tasks.ensemble
+import tasks.month.ensemble
 from flows.monthly import monthly_forecast
 from tasks.settings import get_settings
+from tests.support.few_units import SMALL
+from tests.support.rows import query
 
 
 def test_monthly_forecast_trains_in_processes(machine: pytest.MonkeyPatch, database_url: str) -> None:
     """From within the month's own flow: a worker gets nothing of Prefect's context."""
-    machine.setattr(tasks.ensemble, "WORTHWHILE_ROWS", 1)
-    machine.setattr(tasks.ensemble, "affordable_workers", lambda step: 2)
+    machine.setattr(tasks.month.ensemble, "WORTHWHILE_ROWS", 1)
+    machine.setattr(tasks.month.ensemble, "affordable_workers", lambda step: 2)
     machine.setattr(flows.monthly, "CONFIG", replace(SMALL, seeds=(1, 2)))
     pools = []
-    start = tasks.ensemble.worker_pool
+    start = tasks.month.ensemble.worker_pool
     machine.setattr(
-        tasks.ensemble, "worker_pool", lambda workers, **rest: pools.append(workers) or start(workers, **rest)
+        tasks.month.ensemble, "worker_pool", lambda workers, **rest: pools.append(workers) or start(workers, **rest)
     )
     monthly_forecast(as_of=date(2018, 12, 31), source="sample")
     assert pools == [2]

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from rows import query
 
 from flows.monthly import monthly_forecast
+from tests.support.rows import query
 
 ERRORS = "select * from forecast.forecast_error order by scored_by_run_id, run_id, symbol, horizon, forecaster"
 RESTATED = (

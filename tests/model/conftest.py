@@ -2,7 +2,8 @@
 
 import pandas as pd
 import pytest
-from simulated import simulate_months
+
+from tests.support.simulated import simulate_months
 
 
 @pytest.fixture(scope="session")

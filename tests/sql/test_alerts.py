@@ -1,13 +1,13 @@
-"""Alerts in the database: raised once, changed, cleared; what an address is to be told; what the migration keeps."""
+"""Alerts in the database: raised once, changed, cleared; what an recipient is to be told; what the migration keeps."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pandas as pd
 import pytest
-from rows import query
 
 from sql.store import MonthKey, Store
+from tests.support.rows import query
 
 T0 = datetime(2026, 11, 3, 11, tzinfo=UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -22,18 +22,18 @@ ALERT = {
 OCTOBER, NOVEMBER = date(2026, 10, 1), date(2026, 11, 1)
 
 
-def due(store: Store, now: datetime, address_id: str = "a", reminder_days: int = 7) -> list[tuple[str, int]]:
-    rows = store.read_due_messages(address_id, reminder_days=reminder_days, now=now)
+def due(store: Store, now: datetime, recipient_id: str = "a", reminder_days: int = 7) -> list[tuple[str, int]]:
+    rows = store.read_due_messages(recipient_id, reminder_days=reminder_days, now=now)
     return [(row["event"], row["number"]) for row in rows]
 
 
-def tell(store: Store, now: datetime, *, is_accepted: bool = True, address_id: str = "a") -> None:
-    """A round at one address."""
-    store.use_address(address_id, f"json://{address_id}", now=now)
-    for message in store.read_due_messages(address_id, reminder_days=7, now=now):
-        assert store.begin_message(message, address_id, now=now)
+def tell(store: Store, now: datetime, *, is_accepted: bool = True, recipient_id: str = "a") -> None:
+    """A round at one recipient."""
+    store.use_recipient(recipient_id, f"json://{recipient_id}", now=now)
+    for message in store.read_due_messages(recipient_id, reminder_days=7, now=now):
+        assert store.begin_delivery(message, recipient_id, now=now)
         error = None if is_accepted else "no answer"
-        store.end_message(message, address_id, delivered_at=now if is_accepted else None, last_error=error)
+        store.end_delivery(message, recipient_id, delivered_at=now if is_accepted else None, last_error=error)
 
 
 def test_open_alert_again_keeps_one_with_the_newest_text(store: Store, database_url: str) -> None:
@@ -98,17 +98,17 @@ def test_due_messages_follow_an_alert_from_opening_to_clearing(store: Store) -> 
 
 def test_due_messages_are_those_of_each_address(store: Store) -> None:
     store.open_alert(ALERT, now=T0)
-    tell(store, T0, address_id="a")
+    tell(store, T0, recipient_id="a")
     assert (due(store, T0, "a"), due(store, T0, "b")) == ([], [("opened", 0)])
 
 
 def test_due_messages_put_what_was_tried_least_first(store: Store) -> None:
     for number in range(3):
         store.open_alert({**ALERT, "subject": f"file/{number}"}, now=T0)
-    store.use_address("a", "json://a", now=T0)
+    store.use_recipient("a", "json://a", now=T0)
     first, second, _ = store.read_due_messages("a", reminder_days=7, now=T0)
     for message in (first, first, second):
-        store.begin_message(message, "a", now=T0)
+        store.begin_delivery(message, "a", now=T0)
     rows = store.read_due_messages("a", reminder_days=7, now=T0)
     assert [(row["subject"], row["attempts"]) for row in rows] == [("file/2", 0), ("file/1", 1), ("file/0", 2)]
 
@@ -116,35 +116,35 @@ def test_due_messages_put_what_was_tried_least_first(store: Store) -> None:
 def test_a_change_while_the_address_is_told_is_told_after_that(store: Store) -> None:
     """The message was composed before the change, whenever it arrived."""
     store.open_alert(ALERT, now=T0)
-    store.use_address("a", "json://a", now=T0)
+    store.use_recipient("a", "json://a", now=T0)
     (message,) = store.read_due_messages("a", reminder_days=7, now=T0 + HOUR)
-    store.begin_message(message, "a", now=T0 + HOUR)
+    store.begin_delivery(message, "a", now=T0 + HOUR)
     store.open_alert({**ALERT, "title": "worse"}, now=T0 + 2 * HOUR)
-    store.end_message(message, "a", delivered_at=T0 + 3 * HOUR, last_error=None)
+    store.end_delivery(message, "a", delivered_at=T0 + 3 * HOUR, last_error=None)
     assert due(store, T0 + 4 * HOUR) == [("reminder", 1)]
 
 
 def test_a_message_delivered_meanwhile_is_not_begun_again(store: Store) -> None:
     store.open_alert(ALERT, now=T0)
-    store.use_address("a", "json://a", now=T0)
+    store.use_recipient("a", "json://a", now=T0)
     (message,) = store.read_due_messages("a", reminder_days=7, now=T0)
     tell(store, T0)
-    assert not store.begin_message(message, "a", now=T0)
+    assert not store.begin_delivery(message, "a", now=T0)
 
 
 def test_serving_gives_an_address_to_one_at_a_time(store: Store, database_url: str) -> None:
     with Store(database_url) as other:
         with (
-            store.serving("a", wait_seconds=1) as first,
-            other.serving("a", wait_seconds=0.1) as second,
-            other.serving("b", wait_seconds=0.1) as third,
+            store.hold_recipient("a", wait_seconds=1) as first,
+            other.hold_recipient("a", wait_seconds=0.1) as second,
+            other.hold_recipient("b", wait_seconds=0.1) as third,
         ):
             assert (first, second, third) == (True, False, True)
-        with other.serving("a", wait_seconds=0.1) as again:
+        with other.hold_recipient("a", wait_seconds=0.1) as again:
             assert again
-        with pytest.raises(KeyError), store.serving("a", wait_seconds=1):
+        with pytest.raises(KeyError), store.hold_recipient("a", wait_seconds=1):
             raise KeyError
-        with other.serving("a", wait_seconds=0.1) as again:
+        with other.hold_recipient("a", wait_seconds=0.1) as again:
             assert again
 
 
@@ -156,14 +156,14 @@ def test_abandon_run_leaves_one_that_has_ended_alone(store: Store, database_url:
         as_of=T0.date(),
         known_at=T0,
         mode="auto",
-        symbols_asked=1,
+        symbols_requested=1,
         flow_run_id=None,
         parameters={},
         software={},
         started_at=T0,
     )
     assert list(store.read_running_runs()["is_held"]) == [False]
-    with store.exclusive(key):
+    with store.hold_month(key):
         assert list(store.read_running_runs()["is_held"]) == [True]
     assert store.abandon_run(run_id, ALERT, now=T0)
     assert not store.abandon_run(run_id, {**ALERT, "title": "again"}, now=T0)
@@ -176,23 +176,23 @@ def test_abandon_run_leaves_one_that_has_ended_alone(store: Store, database_url:
 def test_watch_universe_keeps_its_first_month_until_the_watch_is_ended(store: Store, database_url: str) -> None:
     def watch(month: date, now: datetime = T0, **changes: Any) -> list[tuple]:
         choices: dict[str, Any] = {"exchange_mics": ["XNYS"], "due_sessions": 5, **changes}
-        store.watch_universe("file", "u", **choices, origin_month=month, now=now)
+        store.monitor_universe("file", "u", **choices, origin_month=month, now=now)
         return query(
             database_url,
-            "select exchange_mics, due_sessions, first_month, watched_since, ended_at from ops.watched_universe",
+            "select exchange_mics, due_sessions, first_month, monitored_since, ended_at from ops.monitored_universe",
         )
 
     assert watch(OCTOBER) == [(["XNYS"], 5, OCTOBER, T0, None)]
     assert watch(NOVEMBER, T0 + DAY, due_sessions=3) == [(["XNYS"], 3, OCTOBER, T0, None)]
     store.open_alert({**ALERT, "kind": "overdue"}, now=T0)
-    assert store.unwatch_universe("file", "u", now=T0)
-    assert not store.unwatch_universe("file", "u", now=T0)
+    assert store.stop_monitoring_universe("file", "u", now=T0)
+    assert not store.stop_monitoring_universe("file", "u", now=T0)
     assert query(database_url, "select count(*) from report.open_alert") == [(0,)]
     assert watch(NOVEMBER, T0 + DAY) == [(["XNYS"], 5, NOVEMBER, T0 + DAY, None)]
 
 
 def test_plan_due_months_leaves_what_is_past_as_it_was(store: Store, database_url: str) -> None:
-    store.watch_universe("file", "u", exchange_mics=["XNYS"], due_sessions=5, origin_month=OCTOBER, now=T0)
+    store.monitor_universe("file", "u", exchange_mics=["XNYS"], due_sessions=5, origin_month=OCTOBER, now=T0)
     november, december = date(2026, 11, 6), date(2026, 12, 7)
     store.plan_due_months("file", "u", [(OCTOBER, november), (NOVEMBER, december)], now=T0)
     later = datetime(2026, 11, 7, tzinfo=UTC)
@@ -243,14 +243,14 @@ def test_the_migration_keeps_runs_alerts_and_deliveries_and_watches_what_was_in_
         third, fourth = datetime(2026, 11, 3, tzinfo=UTC), datetime(2026, 11, 4, tzinfo=UTC)
         assert query(
             empty_database_url,
-            "select address, event, attempts, first_attempt_at, delivered_at, last_error from report.delivery "
-            "order by address",
+            "select recipient, event, attempts, first_attempt_at, delivered_at, last_error from report.delivery "
+            "order by recipient",
         ) == [
             ("json://a", "opened", 2, third, fourth, None),
             ("json://b", "opened", 1, third, None, "down"),
         ]
         assert query(
-            empty_database_url, "select universe, newest_origin_month, next_origin_month from report.watched"
+            empty_database_url, "select universe, newest_origin_month, next_origin_month from report.monitored_universe"
         ) == [("u", date(2026, 9, 1), OCTOBER)]
 
 
@@ -258,11 +258,11 @@ def test_a_report_of_alerts_has_a_row_an_alert(store: Store) -> None:
     store.open_alert(ALERT, now=T0)
     store.open_alert({**ALERT, "subject": "file/v"}, now=T0)
     tell(store, T0, is_accepted=False)
-    tell(store, T0 + HOUR, address_id="b")
+    tell(store, T0 + HOUR, recipient_id="b")
     store.close_alert(1, now=T0 + DAY)
     shown = store.read_report("alert_history", is_all=True, limit=10)
     assert isinstance(shown, pd.DataFrame)
-    assert shown[["alert_id", "addresses_told", "messages_waiting"]].iloc[0].tolist() == [2, 1, 1]
+    assert shown[["alert_id", "recipients_notified", "messages_waiting"]].iloc[0].tolist() == [2, 1, 1]
     assert list(shown["alert_id"]) == [2, 1]
     assert list(store.read_report("alert_history", is_all=False, limit=10)["alert_id"]) == [2]
     assert list(store.read_report("alert_history", is_all=True, limit=1)["alert_id"]) == [2]

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import psycopg2
 import pytest
-from other_scores import LEVELS, QUANTILES, better_p, kupiec_p, kupiec_ratio, spearman, with_losses
-from rows import query
 from scipy import stats
 
-from model.backtest import mean_errors
+from model.evaluation.backtest import mean_errors
 from sql.store import Backtest, Store
+from tests.support.other_scores import LEVELS, QUANTILES, better_p, kupiec_p, kupiec_ratio, spearman, with_losses
+from tests.support.rows import query
 
 START = datetime(2020, 2, 3, 12, tzinfo=UTC)
 JANUARY, FEBRUARY = pd.Timestamp("2010-01-01"), pd.Timestamp("2010-02-01")

@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from rows import query
 
-from model.adjustment import undo_splits
+from model.bars.adjustment import undo_splits
 from sql.store import MergedBars, Store
+from tests.support.rows import query
 
 DAY = timedelta(days=1)
 T0 = datetime(2020, 3, 1, tzinfo=UTC)
@@ -294,7 +294,7 @@ def test_read_instruments_tells_when_a_symbol_was_last_asked_for(store: Store) -
     bars = dict.fromkeys(SESSIONS, 10.0)
     merge(store, "A", Download(0, bars), Download(1, dict(list(bars.items())[3:])), Download(2, {SESSIONS[1]: 10.0}))
     known = store.read_instruments(["A"]).iloc[0]
-    assert (known["whole_at"], known["asked_at"]) == (T0, T0 + DAY)
+    assert (known["whole_at"], known["requested_at"]) == (T0, T0 + DAY)
     assert known["bar_interval"] == "daily"
 
 

@@ -15,14 +15,23 @@ import psycopg2
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from other_scores import INTERVALS, LEVELS, QUANTILES, better_p, kupiec_p, kupiec_ratio, spearman, with_losses
-from rows import query
 from scipy import stats
 from utilsforecast import losses
 
-from model.metrics import score_forecasts
-from model.skill import compare
+from model.evaluation.metrics import score_forecasts
+from model.evaluation.significance import compare
 from sql.store import ModelVersion, MonthKey, Publication, Store
+from tests.support.other_scores import (
+    INTERVALS,
+    LEVELS,
+    QUANTILES,
+    better_p,
+    kupiec_p,
+    kupiec_ratio,
+    spearman,
+    with_losses,
+)
+from tests.support.rows import query
 
 FORECASTERS = ("hybrid", "baseline", "persistence")
 ERROR_COLUMNS = ["run_id", "symbol", "horizon", "forecaster", "actual_log_return", "error", "crps"]
@@ -57,13 +66,13 @@ def make_history(
     """
     rng = np.random.default_rng(seed)
     names = [f"S{place:02}" for place in range(symbols)]
-    usual = pd.Series(rng.uniform(0.01, 0.1, symbols).round(decimals), names)
+    expected = pd.Series(rng.uniform(0.01, 0.1, symbols).round(decimals), names)
     sectors = pd.Series([("Energy", "Utilities", None)[place % 3] for place in range(symbols)], names, dtype=object)
     exchanges = pd.Series([("XNYS", "XNAS")[place % 2] for place in range(symbols)], names)
     money = pd.Series([currencies[place % len(currencies)] for place in range(symbols)], names)
     parts = []
     for month, horizon in itertools.product(range(months), horizons):
-        width = usual.to_numpy() * math.sqrt(horizon)
+        width = expected.to_numpy() * math.sqrt(horizon)
         market = rng.normal(0.004, 0.03 * math.sqrt(horizon))
         actual = (market + rng.normal(size=symbols) * width).round(decimals)
         actual[rng.random(symbols) < share_unknown] = np.nan
@@ -93,7 +102,7 @@ def make_history(
             FIRST + pd.DateOffset(months=int(month + horizon))
             for month, horizon in zip(rows["month"], rows["horizon"], strict=True)
         ],
-        naive_mae=rows["symbol"].map(usual),
+        naive_mae=rows["symbol"].map(expected),
         currency_code=rows["symbol"].map(money),
         sector=rows["symbol"].map(sectors),
         exchange_mic=rows["symbol"].map(exchanges),
@@ -118,7 +127,7 @@ def begin(store: Store, history: History, month: int, correction: int = 0) -> in
         as_of=moment.date() - timedelta(days=2),
         known_at=moment,
         mode="auto",
-        symbols_asked=1,
+        symbols_requested=1,
         flow_run_id=None,
         parameters={},
         software={},
@@ -173,8 +182,8 @@ def publish(store: Store, url: str, history: History) -> dict[int, int]:
             new_model = ModelVersion(
                 kind="retrain",
                 trained_through=FIRST.date(),
-                judged_from=FIRST.date(),
-                judged_through=FIRST.date(),
+                holdout_start=FIRST.date(),
+                holdout_end=FIRST.date(),
                 verdict="hybrid",
                 verdict_reason="",
                 weights=b"",

@@ -44,7 +44,7 @@ def add_run(cursor: Cursor, origin_month: date, **changes: Any) -> int:
         "known_at": started_at,
         "status": "published",
         "mode": "auto",
-        "symbols_asked": 2,
+        "symbols_requested": 2,
         "symbols_forecast": 2,
         "served": "hybrid",
         "parameters": "{}",
@@ -55,8 +55,8 @@ def add_run(cursor: Cursor, origin_month: date, **changes: Any) -> int:
     insert(cursor, "ops.run", **(row | changes))
     (run_id,) = select(cursor, "select max(run_id) from ops.run")[0]
     cursor.execute(
-        "insert into forecast.model_version (source, universe, kind, run_id, trained_through, judged_from, "
-        "judged_through, seed, config, data_fingerprint, software, weights, weights_sha256, verdict, verdict_reason, "
+        "insert into forecast.model_version (source, universe, kind, run_id, trained_through, holdout_start, "
+        "holdout_end, seed, config, data_fingerprint, software, weights, weights_sha256, verdict, verdict_reason, "
         "verdict_numbers, created_at) values ('file', 'u', 'retrain', %s, now(), now(), now(), 0, '{}', '', '{}', '', "
         "repeat('0', 64), 'hybrid', '', '[]', now())",
         (run_id,),
@@ -110,7 +110,7 @@ def add_forecast(
             )
 
 
-def add_up(cursor: Cursor) -> None:
+def accumulate(cursor: Cursor) -> None:
     """Months' scores of the errors so far, as a publication leaves them."""
     cursor.execute("delete from forecast.month_score")
     cursor.execute(
@@ -139,7 +139,7 @@ def scores(cursor: Cursor, condition: str) -> list[float]:
 def test_scorecard_equals_what_is_worked_by_hand(cursor: Cursor) -> None:
     """Errors of -0.03, +0.01, -0.02 and +0.04; one symbol moves 0.05 a month as a rule, the other 0.02."""
     one, two = add_run(cursor, JANUARY), add_run(cursor, FEBRUARY, served="baseline")
-    usual = {"A": 0.05, "B": 0.02}
+    expected = {"A": 0.05, "B": 0.02}
     cases = [
         # run, symbol, origin, target, losses, served, median, actual, covered 80, covered 95
         (one, "A", JANUARY, FEBRUARY, losses(0.01, 0.02, 0.04), "hybrid", 0.00, 0.03, True, True),
@@ -158,11 +158,11 @@ def test_scorecard_equals_what_is_worked_by_hand(cursor: Cursor) -> None:
             served=served,
             median=median,
             actual=actual,
-            naive_mae=usual[symbol],
+            naive_mae=expected[symbol],
             covered_80=in_80,
             covered_95=in_95,
         )
-    add_up(cursor)
+    accumulate(cursor)
     mae = (0.03 + 0.01 + 0.02 + 0.04) / 4  # 0.025
     mse = (9 + 1 + 4 + 16) * 1e-4 / 4  # 0.00075
     mase = (0.6 + 0.5 + 0.4 + 2.0) / 4  # 0.875
@@ -193,7 +193,7 @@ def test_scorecard_windows_count_back_from_the_newest_scored_month(cursor: Curso
     for number, (origin, target) in enumerate(pairwise(months), start=1):
         run_id = add_run(cursor, origin)
         add_forecast(cursor, run_id, "A", origin, target, losses(number, number, 2 * number), actual=0.01)
-    add_up(cursor)
+    accumulate(cursor)
     found = select(
         cursor,
         "select window_months, months, crps, skill_vs_persistence from report.scorecard "
@@ -211,7 +211,7 @@ def test_scorecard_counts_the_run_in_force_and_each_universe_alone(cursor: Curso
     failed = add_run(cursor, FEBRUARY, status="failed")
     for run_id, loss in ((old, 0.5), (new, 0.1), (other, 0.7), (failed, 0.9)):
         add_forecast(cursor, run_id, "A", JANUARY, FEBRUARY, losses(loss, loss, 1.0), actual=0.01)
-    add_up(cursor)
+    accumulate(cursor)
     assert select(
         cursor,
         "select universe, forecasts, crps, retrospective_share from report.scorecard "
@@ -223,7 +223,7 @@ def test_scorecard_has_no_mase_and_no_skill_against_nothing(cursor: Cursor) -> N
     """A symbol that never moved, and a random walk that was right to the last digit."""
     run_id = add_run(cursor, JANUARY)
     add_forecast(cursor, run_id, "A", JANUARY, FEBRUARY, {"hybrid": 0.1, "persistence": 0.0}, actual=0.0, naive_mae=0.0)
-    add_up(cursor)
+    accumulate(cursor)
     assert select(
         cursor,
         "select mase, skill_vs_persistence, skill_vs_baseline from report.scorecard "
@@ -314,8 +314,8 @@ def test_drift_month_is_of_the_runs_in_force_by_the_month_they_are_scored_in(cur
     replaced, in_force = add_run(cursor, JANUARY), add_run(cursor, JANUARY, correction=1)
     for run_id, value in ((replaced, 9.0), (in_force, 0.07)):
         cursor.execute(
-            "insert into ops.watched_month (run_id, horizon, measure, forecaster, symbols, value, usual, deviation, "
-            "watched_by_run_id) values (%s, 3, 'loss', 'baseline', 20, %s, 0.01, 0.02, %s)",
+            "insert into ops.drift_month (run_id, horizon, measure, forecaster, symbols, value, expected, deviation, "
+            "checked_by_run_id) values (%s, 3, 'loss', 'baseline', 20, %s, 0.01, 0.02, %s)",
             (run_id, value, run_id),
         )
     rows = select(cursor, "select target_month, horizon, measure, surprise from report.drift_month")
@@ -380,9 +380,9 @@ def watch(cursor: Cursor, universe: str, first_month: date, due: dict[date, date
         "exchange_mics": ["XNYS"],
         "due_sessions": 5,
         "first_month": first_month,
-        "watched_since": START,
+        "monitored_since": START,
     }
-    insert(cursor, "ops.watched_universe", **(row | changes))
+    insert(cursor, "ops.monitored_universe", **(row | changes))
     for month, day in due.items():
         insert(cursor, "ops.due_month", source="file", universe=universe, origin_month=month, due_on=day)
 
@@ -404,7 +404,7 @@ def test_overdue_is_what_is_watched_due_and_not_published(cursor: Cursor) -> Non
     watch(cursor, "caught up", three, past)  # late, by hand, and good enough
     add_run(cursor, one, universe="caught up", started_at=now, finished_at=now)
     watch(cursor, "retired", three, past, ended_at=now)
-    watch(cursor, "young", three, past, watched_since=now)
+    watch(cursor, "young", three, past, monitored_since=now)
     add_run(cursor, three, universe="by hand", started_at=now, finished_at=now)
     assert select(
         cursor,
@@ -434,9 +434,10 @@ def test_watched_says_what_is_waited_for(cursor: Cursor) -> None:
     watch(cursor, "published", months_back(today, 5), {this: following})
     add_run(cursor, last, universe="published")
     watch(cursor, "retired", last, {}, ended_at=START)
-    watch(cursor, "young", last, {last: today}, watched_since=datetime.now(UTC))
+    watch(cursor, "young", last, {last: today}, monitored_since=datetime.now(UTC))
     assert select(
-        cursor, "select universe, newest_origin_month, next_origin_month, next_due_on from report.watched order by 1"
+        cursor,
+        "select universe, newest_origin_month, next_origin_month, next_due_on from report.monitored_universe order by 1",
     ) == [
         ("new", None, last, today),
         ("published", last, this, following),

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from yahoo_server import YahooServer
 
-from tasks.sources.pacing import Limits
-from tasks.sources.yahoo import YahooSource
+from tasks.sources.yahoo.pacing import Limits
+from tasks.sources.yahoo.source import YahooSource
+from tests.support.yahoo_server import YahooServer
 
 
 @pytest.fixture

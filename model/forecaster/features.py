@@ -1,0 +1,228 @@
+"""What the models read: months of all symbols side by side, in units of each symbol's own volatility.
+
+A value at month t uses months up to t alone; only the targets look ahead.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from model import Flags, Floats
+from model.config import ForecasterConfig
+
+TERMS = (
+    "volatility_long_run",
+    "last_return",
+    "market_volatility_1",
+    "market_volatility_1_squared",
+    "month_against_days",
+    "fall_12",
+)
+"""Names of the K terms of the traditional part. Volatilities are logs against sigma; the market's is the mean over
+symbols, and its square lets a shock that hits all of them fade sooner than a common one. `month_against_days` is how
+much of the days' movement was left in the symbol's months over the past years, and `fall_12` its return of the last
+twelve months where that is a loss, in units of sigma."""
+
+SPANS = {
+    "volatility_1": 0.5,
+    "volatility_6": 6.0,
+    "volatility_12": 12.0,
+    "volatility_60": 60.0,
+    "volatility_long_run": np.inf,
+}
+"""Half-lives, in months, of the volatilities that are compared with sigma."""
+
+INPUTS = (*SPANS, "last_return", "absolute_return", "momentum_12", "volume", "range", "position", "level")
+"""Names of the F inputs of the network: none that all symbols share, as these let it learn dates by heart."""
+
+_BOUND = 4.0  # inputs beyond this many of their units are cut: single wild months must not steer a fit
+_USUAL_SIGMA = 0.08  # log return a month, of a large stock
+_GAUSSIAN_MEAN = np.sqrt(2.0 / np.pi)  # mean absolute value over standard deviation
+
+
+@dataclass(frozen=True)
+class Panel:
+    """All symbols' months side by side."""
+
+    symbols: tuple[str, ...]
+    """N symbols, sorted."""
+    months: pd.DatetimeIndex
+    """T consecutive months."""
+    returns: Floats
+    """[N, T] log total return; NaN unknown."""
+    sigma: Floats
+    """[N, T] current volatility, log return a month; NaN before a symbol's first month."""
+    random_walk_sd: Floats
+    """[N, T] root mean square of the symbol's log returns so far; NaN before the first."""
+    x: Floats
+    """[N, T, K] TERMS of the traditional part; 0 where unknown."""
+    inputs: Floats
+    """[N, T, F] INPUTS of the network; 0 where unknown."""
+    y: Floats
+    """[N, T, H] log return from month t to t + h; NaN where not known."""
+    known: Flags
+    """[N, T] whether the month itself is there, and so can be an origin."""
+    age: Floats
+    """[N, T] months of the symbol so far."""
+
+    def until(self, month: pd.Timestamp) -> "Panel":
+        """The panel as it was known at the end of `month`: later months and targets that end later are gone."""
+        length = int(self.months.searchsorted(month, side="right"))
+        cut = {name: getattr(self, name)[:, :length] for name in ("returns", "sigma", "random_walk_sd", "x", "inputs")}
+        past = {name: getattr(self, name)[:, :length] for name in ("known", "age")}
+        y = self.y[:, :length].copy()
+        for h in range(1, y.shape[2] + 1):
+            y[:, max(length - h, 0) :, h - 1] = np.nan
+        return replace(self, months=self.months[:length], y=y, **cut, **past)
+
+    def records_of(self, origin_months: Sequence[pd.Timestamp]) -> list[int]:
+        """Positions of the months on the time axis.
+
+        Raises:
+            ValueError: if a month is not in the panel.
+        """
+        positions = self.months.get_indexer(pd.DatetimeIndex(list(origin_months)))
+        if (positions < 0).any():
+            absent = [f"{m:%Y-%m}" for m, p in zip(origin_months, positions, strict=True) if p < 0]
+            raise ValueError(
+                f"`origin_months` must lie in the panel's {self.months[0]:%Y-%m} to {self.months[-1]:%Y-%m}: "
+                f"received {', '.join(absent)}."
+            )
+        return [int(position) for position in positions]
+
+
+def make_panel(months: pd.DataFrame, config: ForecasterConfig) -> Panel:
+    """Arrange final months side by side and compute features and targets.
+
+    Args:
+        months: frame of `model.bars.months.build_months`; months that are not final are left out.
+        config: half-lives and horizons.
+
+    Returns:
+        The panel from the first to the last final month of any symbol.
+
+    Raises:
+        ValueError: if no month is final.
+    """
+    final = months[months["is_final"].to_numpy(np.bool_)]
+    if final.empty:
+        raise ValueError("`months` must hold at least one final month: received none.")
+    time = pd.date_range(final["month"].min(), final["month"].max(), freq="MS", unit="ns")
+    codes, symbols = pd.factorize(final["symbol"], sort=True)
+    column = time.get_indexer(pd.DatetimeIndex(final["month"]))
+
+    def grid(name: str) -> Floats:
+        values = np.full((len(symbols), len(time)), np.nan)
+        values[codes, column] = final[name].to_numpy(np.float64)
+        return values
+
+    returns, variance = grid("log_return"), grid("realised_variance")
+    known = np.isfinite(grid("close"))
+    # A first month has no return of its own, and its realised variance starts at its first session.
+    variance = np.where(np.isfinite(returns), variance, np.nan)
+    sigma = np.where(known, _volatility(variance, config.volatility_half_life, config), np.nan)
+    last = np.nan_to_num(returns) / sigma
+    volatility = {name: _volatility(variance, half_life, config) for name, half_life in SPANS.items()}
+    against_sigma = {name: np.log(span / sigma) for name, span in volatility.items()}
+    age = np.cumsum(np.isfinite(returns), axis=1).astype(np.float64)
+    momentum = _trailing_sum(returns, 12) / (sigma * np.sqrt(12.0))
+    ratio = _month_against_days(returns, variance, age, config)
+    x = _terms(against_sigma, last, ratio, momentum)
+    bars = _bar_inputs(grid("high"), grid("low"), grid("close"), grid("volume"), sigma)
+    inputs = _bounded(*against_sigma.values(), last, np.abs(last), momentum, *bars, np.log(sigma / _USUAL_SIGMA))
+    known &= np.isfinite(sigma)
+    return Panel(
+        symbols=tuple(str(symbol) for symbol in symbols),
+        months=time,
+        returns=returns,
+        sigma=sigma,
+        random_walk_sd=np.maximum(np.sqrt(_ewma(returns**2, np.inf)), config.smallest_sigma),
+        x=np.where(known[..., None], x, 0.0),
+        inputs=np.where(known[..., None], inputs, 0.0),
+        y=_targets(returns, config.horizons),
+        known=known,
+        age=age,
+    )
+
+
+def _volatility(variance: Floats, half_life: float, config: ForecasterConfig) -> Floats:
+    """[N, T] weighted mean of the months' realised volatilities, log return a month."""
+    return np.maximum(_ewma(np.sqrt(variance), half_life), config.smallest_sigma)
+
+
+def _month_against_days(returns: Floats, variance: Floats, age: Floats, config: ForecasterConfig) -> Floats:
+    """[N, T] log of the mean absolute monthly return over what Gaussian months of the days' volatility would have.
+
+    Below zero where moves of one day are taken back on another, as between bid and ask. Young symbols are shrunk
+    towards zero.
+    """
+    half_life = config.ratio_half_life
+    absolute = np.maximum(_ewma(np.abs(returns), half_life) / _GAUSSIAN_MEAN, config.smallest_sigma)
+    ratio = np.log(absolute / _volatility(variance, half_life, config))
+    shrunk: Floats = np.clip(ratio, -1.0, 1.0) * age / (age + half_life)
+    return shrunk
+
+
+def _terms(against_sigma: dict[str, Floats], last: Floats, ratio: Floats, momentum: Floats) -> Floats:
+    """[N, T, K] of the traditional part."""
+    market = _market(against_sigma["volatility_1"])
+    long_run = against_sigma["volatility_long_run"]
+    return _bounded(long_run, last, market, market**2, ratio, np.minimum(momentum, 0.0))
+
+
+def _bar_inputs(high: Floats, low: Floats, close: Floats, volume: Floats, sigma: Floats) -> tuple[Floats, ...]:
+    """[N, T] each: volume against the past year's, range in sigmas, place of the close in the range (-1 to 1)."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_volume = np.log(np.where(volume > 0, volume, np.nan))
+        span = np.log(high / low)
+        position = np.where(span > 0, 2.0 * np.log(close / low) / span - 1.0, 0.0)
+    return log_volume - _ewma(log_volume, 12.0), span / sigma, position
+
+
+def _bounded(*columns: Floats) -> Floats:
+    """[N, T, ...] columns side by side, cut at _BOUND, 0 where unknown."""
+    stacked: Floats = np.nan_to_num(np.clip(np.stack(columns, axis=-1), -_BOUND, _BOUND))
+    return stacked
+
+
+def _targets(returns: Floats, horizons: Sequence[int]) -> Floats:
+    """[N, T, H] sum of the next h returns; NaN where one of them is unknown."""
+    count = returns.shape[1]
+    y = np.full((*returns.shape, len(horizons)), np.nan)
+    total = np.zeros(returns.shape)
+    for column, h in enumerate(horizons):  # horizons run from 1 without a gap
+        total = total[:, : max(count - h, 0)] + returns[:, h:]
+        y[:, : max(count - h, 0), column] = total
+    return y
+
+
+def _ewma(values: Floats, half_life: float) -> Floats:
+    """[N, T] weighted mean of the values so far, newest most; unknown months are skipped, NaN before the first."""
+    keep = 0.5 ** (1.0 / half_life)
+    present = np.isfinite(values)
+    filled = np.where(present, values, 0.0)
+    means = np.full(values.shape, np.nan)
+    total, weight = np.zeros(len(values)), np.zeros(len(values))
+    for t in range(values.shape[1]):
+        decay = np.where(present[:, t], keep, 1.0)
+        total = decay * total + filled[:, t]
+        weight = decay * weight + present[:, t]
+        np.divide(total, weight, out=means[:, t], where=weight > 0)
+    return means
+
+
+def _trailing_sum(values: Floats, length: int) -> Floats:
+    """[N, T] sum of the last `length` values, or of those there are; unknown ones count as nothing."""
+    padded = np.pad(np.nan_to_num(values), ((0, 0), (length, 0)))
+    sums = np.cumsum(padded, axis=1)
+    trailing: Floats = sums[:, length:] - sums[:, :-length]
+    return trailing
+
+
+def _market(values: Floats) -> Floats:
+    """[N, T] mean over the symbols of each month, the same for all of them."""
+    present = np.isfinite(values)
+    mean = np.where(present, values, 0.0).sum(axis=0) / np.maximum(present.sum(axis=0), 1)
+    return np.broadcast_to(mean, values.shape)

@@ -1,0 +1,215 @@
+"""What every verb of the door stands on: the connection, statements with parameters, frames in and out."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import psycopg2
+import sqlalchemy as sa
+from psycopg2.errors import DependentObjectsStillExist, LockNotAvailable
+from psycopg2.extensions import AsIs, register_adapter
+from psycopg2.extensions import cursor as Cursor  # noqa: N812  a class under a lower-case name
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from sql.copy import copy_out, open_cursor
+from sql.queries import statement
+
+# Types of frame columns by pg_type's number; integers and booleans can be null, so they stay as they come.
+_FRAME_TYPES = {701: "float64", 1082: "datetime64[ns]"}
+_FRAME_TYPES_WITHOUT_NULLS = {16: "bool", 20: "int64", 21: "int64", 23: "int64"}
+
+# Numpy scalars come out of frames everywhere; the driver knows only Python's own.
+register_adapter(np.float64, lambda value: AsIs("'NaN'::float8" if np.isnan(value) else repr(float(value))))
+register_adapter(np.int64, lambda value: AsIs(int(value)))
+register_adapter(np.bool_, lambda value: AsIs(bool(value)))
+
+
+class StoreUnavailableError(RuntimeError):
+    """The database cannot be reached or is not fit for use; one sentence, without a secret."""
+
+
+CONNECTIONS = 8
+"""Connections that a store opens at most: one half for transactions, the other for locks."""
+_WAIT_SECONDS = 600
+"""A thread waits so long for a connection that others use, which is longer than any transaction takes."""
+
+
+class Door:
+    """A database, reached by transactions of one verb each.
+
+    Args:
+        url: Its address.
+        connections: Most that are open at once, at least 2. A lock has a connection to itself for as long as it is
+            held, so locks have a pool of their own: threads that hold locks never wait for each other's transactions.
+    """
+
+    def __init__(self, url: str, *, connections: int = CONNECTIONS) -> None:
+        if connections < 2:
+            raise ValueError(f"`connections` must be at least 2: received {connections}.")
+        try:
+            parsed = sa.make_url(url)
+            if parsed.get_backend_name() in ("postgres", "postgresql"):
+                parsed = parsed.set(drivername="postgresql+psycopg2")
+            else:
+                raise StoreUnavailableError(
+                    f"`DATABASE_URL` must start with postgresql://, and it starts with {parsed.drivername}://"
+                )
+            if "@" in (parsed.host or ""):
+                # The rest of the password would pass for the host, and be shown.
+                raise StoreUnavailableError(
+                    "`DATABASE_URL` holds more than one @; in a password, write %40 for @, %3A for : and %2F for /"
+                )
+            self._engine, self._lock_engine = (
+                sa.create_engine(
+                    parsed,
+                    pool_pre_ping=True,
+                    pool_size=size,
+                    max_overflow=0,
+                    pool_timeout=_WAIT_SECONDS,
+                    # COPY reads and writes UTF-8 here, whatever PGCLIENTENCODING says.
+                    connect_args={"connect_timeout": 10, "application_name": "bellwether", "client_encoding": "utf8"},
+                )
+                for size in (connections // 2, connections - connections // 2)
+            )
+        except (ArgumentError, ValueError):
+            # The text may hold a password, so it is not repeated.
+            raise StoreUnavailableError(
+                "`DATABASE_URL` is not an address such as postgresql://user:password@host:5432/name"
+            ) from None
+
+    def __repr__(self) -> str:
+        return f"Store({self.address})"
+
+    @property
+    def address(self) -> str:
+        """Where the database is, its password masked."""
+        url = self._engine.url
+        # The driver takes a password behind the question mark too.
+        query = {name: "***" if "password" in name else value for name, value in url.query.items()}
+        return url.set(drivername="postgresql", query=query).render_as_string(hide_password=True)
+
+    def connection_environment(self) -> dict[str, str]:
+        """The variables by which psql and its kin connect here; they hold the password."""
+        url = self._engine.url
+        parts = {
+            "PGHOST": url.host,
+            "PGPORT": url.port,
+            "PGUSER": url.username,
+            "PGPASSWORD": url.password,
+            "PGDATABASE": url.database,
+            **{f"PG{name.upper()}": value for name, value in url.query.items() if isinstance(value, str)},
+        }
+        return {name: str(value) for name, value in parts.items() if value is not None}
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+        self._lock_engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _connection(self) -> Iterator[sa.Connection]:
+        with readable_errors(self.address), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def _cursor(self) -> Iterator[Cursor]:
+        with self._connection() as connection, open_cursor(connection) as cursor:
+            yield cursor
+
+    @contextmanager
+    def _hold(self, name: str, *, wait_seconds: float | None = None) -> Iterator[bool]:
+        """Hold a name for this process; yields False when another one has it, and has for `wait_seconds` if given.
+
+        The lock belongs to a connection of its own, so Postgres lets go of it when the process ends, however it ends.
+        """
+        with readable_errors(self.address):
+            connection = self._lock_engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        # Closed for good, not handed back to the pool: the lock and the timeout end with it.
+        try:
+            with readable_errors(self.address):
+                is_held = _lock(connection, name, wait_seconds)
+            yield is_held
+        finally:
+            connection.invalidate()
+            connection.close()
+
+    def _copy_out(self, name: str, types: Mapping[str, str], **parameters: object) -> pd.DataFrame:
+        with self._cursor() as cursor:
+            return copy_out(cursor, statement(name), parameters, types)
+
+    def _read(self, name: str, **parameters: object) -> pd.DataFrame:
+        with self._cursor() as cursor:
+            cursor.execute(statement(name), parameters)
+            assert cursor.description is not None  # noqa: S101  every statement read here is a select
+            oids = {column.name: column.type_code for column in cursor.description}
+            frame = pd.DataFrame(cursor.fetchall(), columns=list(oids))
+        types = {name: _FRAME_TYPES[oid] for name, oid in oids.items() if oid in _FRAME_TYPES}
+        whole = frame.columns[frame.notna().all()]
+        types |= {name: kind for name in whole if (kind := _FRAME_TYPES_WITHOUT_NULLS.get(oids[name]))}
+        return frame.astype(types)
+
+    def _read_one(self, name: str, **parameters: object) -> dict[str, Any] | None:
+        with self._cursor() as cursor:
+            cursor.execute(statement(name), parameters)
+            row = cursor.fetchone()
+            assert cursor.description is not None  # noqa: S101  every statement read here is a select
+            return None if row is None else dict(zip((c.name for c in cursor.description), row, strict=True))
+
+
+@contextmanager
+def readable_errors(address: str) -> Iterator[None]:
+    """Say in one sentence that the database does not answer, or lacks what is asked of it; other errors pass."""
+    try:
+        yield
+    except (DBAPIError, psycopg2.Error) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if isinstance(cause, DependentObjectsStillExist):
+            message = (
+                f"the schema of the database at {address} was left as it is: {first_line(cause)} "
+                f"({cause.diag.message_detail}); drop what is not Bellwether's, upgrade, and make it anew"
+            )
+        elif isinstance(cause, psycopg2.ProgrammingError):
+            message = (
+                f"the database at {address} refused a statement: {first_line(cause)}; "
+                "try `bellwether db upgrade`, as the role that owns the database"
+            )
+        elif isinstance(cause, (psycopg2.OperationalError, psycopg2.InterfaceError)):
+            message = f"the database at {address} does not answer: {first_line(cause)}"
+        else:
+            raise
+        raise StoreUnavailableError(message.replace("\n", "; ")) from error
+
+
+def _lock(connection: sa.Connection, name: str, wait_seconds: float | None) -> bool:
+    if wait_seconds is None:
+        attempt = sa.text("select pg_try_advisory_lock(hashtextextended(:name, 0))")
+        return bool(connection.execute(attempt, {"name": name}).scalar())
+    timeout = sa.text("select set_config('lock_timeout', :milliseconds, false)")
+    connection.execute(timeout, {"milliseconds": f"{int(wait_seconds * 1000)}"})
+    try:
+        connection.execute(sa.text("select pg_advisory_lock(hashtextextended(:name, 0))"), {"name": name})
+    except DBAPIError as error:
+        if isinstance(error.orig, LockNotAvailable):
+            return False
+        raise
+    return True
+
+
+def first_line(error: BaseException | None) -> str:
+    """The first line of what an error says."""
+    return str(error).strip().partition("\n")[0]
+
+
+def returned_id(cursor: Cursor) -> int:
+    """The number of the row that was just inserted."""
+    row = cursor.fetchone()
+    assert row is not None  # noqa: S101  `insert … returning` of one row
+    return int(row[0])

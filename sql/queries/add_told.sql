@@ -1,3 +1,0 @@
-insert into ops.delivery (alert_id, address_id, event, attempts, first_attempt_at, last_attempt_at, delivered_at)
-values (%(alert_id)s, %(address_id)s, 'opened', 1, %(now)s, %(now)s, %(now)s)
-on conflict do nothing

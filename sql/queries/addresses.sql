@@ -1,1 +1,0 @@
-select * from report.address where address_id <> 'prefect'

@@ -1,0 +1,1 @@
+select * from report.monitored_universe

@@ -1,0 +1,1 @@
+select * from report.recipient where recipient_id <> 'prefect'

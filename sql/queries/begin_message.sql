@@ -1,5 +1,0 @@
-insert into ops.delivery as d (alert_id, address_id, event, number, attempts, first_attempt_at, last_attempt_at)
-values (%(alert_id)s, %(address_id)s, %(event)s, %(number)s, 1, %(now)s, %(now)s)
-on conflict (alert_id, address_id, event, number) do update
-set attempts = d.attempts + 1, last_attempt_at = excluded.last_attempt_at, last_error = null
-where d.delivered_at is null

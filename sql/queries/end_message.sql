@@ -1,3 +1,0 @@
-update ops.delivery
-set delivered_at = %(delivered_at)s, last_error = %(last_error)s
-where alert_id = %(alert_id)s and address_id = %(address_id)s and event = %(event)s and number = %(number)s and delivered_at is null

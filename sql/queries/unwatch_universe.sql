@@ -1,1 +1,0 @@
-update ops.watched_universe set ended_at = %(now)s where source = %(source)s and universe = %(universe)s and ended_at is null

@@ -1,6 +1,0 @@
--- What is usual of a model version, and the first month that it had not seen.
-select w.origin_month, w.horizon, w.forecaster, w.symbols, w.measure, w.value, m.judged_from
-from forecast.watch_reference w
-join forecast.model_version m using (model_version_id)
-where w.model_version_id = %(model_version_id)s
-order by w.origin_month, w.horizon, w.forecaster, w.measure

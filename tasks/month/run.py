@@ -1,0 +1,123 @@
+"""The run's row in the ledger: opened before the work, closed by publication or by failure, never left behind."""
+
+import importlib.metadata
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+from prefect.runtime import flow_run
+from pydantic_core import to_jsonable_python
+
+from sql.store import Store
+from tasks.alerts.messages import failed_run_alert
+from tasks.alerts.redaction import redact
+from tasks.database import database_errors, get_store
+from tasks.errors import AlreadyPublishedError, BellwetherError, RunInProgressError
+from tasks.plans.month import MonthPlan
+
+# What shapes the numbers; recorded with every run and model.
+_SHAPING_LIBRARIES = ("bellwether", "tensorflow", "keras", "numpy", "pandas", "scipy", "exchange_calendars")
+
+
+@dataclass
+class OpenRun:
+    """A run that is under way; `outcomes` is what is known of its symbols so far."""
+
+    run_id: int
+    plan: MonthPlan
+    outcomes: pd.DataFrame | None = field(default=None, repr=False)
+
+    def learn(self) -> MonthPlan:
+        """End the run's download: what any download says from here on is not for this run.
+
+        Returns:
+            The plan with its final `known_at`.
+        """
+        with database_errors():
+            self.plan = replace(self.plan, known_at=get_store().freeze_known_at(self.run_id))
+        return self.plan
+
+
+@contextmanager
+def open_run(
+    store: Store, plan: MonthPlan, parameters: dict[str, Any], *, is_unattended: bool = False
+) -> Iterator[OpenRun]:
+    """Hold the plan's month and its row in the ledger while the block works on it.
+
+    When the block fails the row says why and an alert is opened, unless the person who watches it has interrupted it;
+    when the process is killed, the next run of the month or the daily watch marks the row as abandoned.
+
+    Raises:
+        RunInProgressError: if another process is running the same month.
+        AlreadyPublishedError: if another process has published it since the plan was made.
+    """
+    with database_errors(), store.hold_month(plan.key) as is_ours:
+        if not is_ours:
+            raise RunInProgressError(
+                f"{plan.key.universe} for {plan.key.origin_month:%Y-%m} is being run by another process; "
+                "wait for it to end, or see `bellwether status`."
+            )
+        published = store.find_published(plan.key)
+        if published is not None and published["correction"] >= plan.correction:
+            raise AlreadyPublishedError(
+                f"run {published['run_id']} has published {plan.key.origin_month:%Y-%m} meanwhile"
+            )
+        run = OpenRun(
+            store.begin_run(
+                plan.key,
+                correction=plan.correction,
+                as_of=plan.as_of,
+                known_at=plan.known_at,
+                mode=plan.mode,
+                symbols_requested=len(plan.instruments),
+                flow_run_id=flow_run.get_id(),
+                parameters=to_jsonable_python(parameters),
+                software=software_versions(),
+                started_at=plan.known_at,
+            ),
+            plan,
+        )
+        try:
+            yield run
+        except BaseException as error:  # also Ctrl-C and Prefect's cancellation: the ledger must not say "running"
+            with suppress(Exception):  # the first error is the one to report
+                _fail(store, run, error, is_unattended=is_unattended)
+            raise
+
+
+def software_versions() -> dict[str, str]:
+    """Versions of whatever shapes the numbers, by name."""
+    versions = {name: importlib.metadata.version(name) for name in _SHAPING_LIBRARIES}
+    return {"python": platform.python_version(), **versions}
+
+
+def mark_recorded(error: BaseException) -> None:
+    """Note on an error that the ledger has it, for whoever else would raise an alert about it."""
+    error.__dict__["is_recorded"] = True
+
+
+def is_recorded(error: BaseException) -> bool:
+    """Whether the ledger has this error."""
+    return bool(error.__dict__.get("is_recorded"))
+
+
+def describe_error(error: BaseException) -> str:
+    """An error in a sentence for the ledger and for alerts, without secrets."""
+    if isinstance(error, BellwetherError):
+        return redact(str(error))
+    if isinstance(error, Exception):
+        return redact(f"{type(error).__name__}: {error}")
+    return "It was interrupted."
+
+
+def _fail(store: Store, run: OpenRun, error: BaseException, *, is_unattended: bool) -> None:
+    message = describe_error(error)
+    alert = None
+    if is_unattended or isinstance(error, Exception):
+        alert = failed_run_alert(run.plan.key, message, error, correction=run.plan.correction)
+    store.fail_run(run.run_id, message=message, finished_at=datetime.now(UTC), outcomes=run.outcomes, alert=alert)
+    mark_recorded(error)

@@ -1,0 +1,49 @@
+"""Price files for tests, and digests of every table."""
+
+import hashlib
+from pathlib import Path
+
+import pandas as pd
+
+from tests.support.rows import query
+
+TABLES = [
+    "market.instrument",
+    "market.daily_bar",
+    "market.corporate_action",
+    "market.bar_revision",
+    "market.finding",
+    "ops.download",
+    "ops.run",
+    "ops.symbol_outcome",
+    "ops.drift_check",
+    "ops.drift_month",
+    "ops.drift_symbol",
+    "ops.input_check",
+    "ops.alert",
+    "forecast.model_version",
+    "forecast.baseline_coefficient",
+    "forecast.candidate",
+    "forecast.forecast_origin",
+    "forecast.forecast",
+    "forecast.forecast_error",
+    "forecast.restated_error",
+    "forecast.month_score",
+    "forecast.backtest_error",
+    "forecast.drift_expectation",
+]
+
+
+def snapshot(url: str) -> dict[str, str]:
+    """A digest of every table's rows."""
+    rows = {table: query(url, f"select t::text from {table} t order by 1") for table in TABLES}
+    return {table: hashlib.sha256(repr(content).encode()).hexdigest() for table, content in rows.items()}
+
+
+def write_prices(path: Path, bars: pd.DataFrame) -> str:
+    bars.to_csv(path, index=False)
+    return f"file:{path}"
+
+
+def damage(url: str, model_version_id: int) -> None:
+    query(url, f"update forecast.model_version set weights = '\\x00' where model_version_id = {model_version_id}")

@@ -1,0 +1,40 @@
+"""Months made from a known process, so that a test knows what there is to find."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from model.config import ForecasterConfig
+
+SMALL = replace(ForecasterConfig(), units=2, epochs=3, seeds=(1,), holdout_months=24, validation_months=24)
+
+
+def simulate_months(
+    symbols: int = 12, months: int = 300, *, clustering: float = 0.0, drift: float = 0.0, seed: int = 7
+) -> pd.DataFrame:
+    """Months of symbols whose log volatility wanders by `clustering` a month around 6 per cent; 0 is a random walk."""
+    rng = np.random.default_rng(seed)
+    log_sigma = np.zeros((symbols, months))
+    for t in range(1, months):
+        log_sigma[:, t] = 0.9 * log_sigma[:, t - 1] + clustering * rng.standard_normal(symbols)
+    sigma = 0.06 * np.exp(log_sigma)
+    daily = drift / 21 + sigma[..., None] / np.sqrt(21) * rng.standard_normal((symbols, months, 21))
+    returns = daily.sum(axis=2)
+    close = 100 * np.exp(np.cumsum(returns, axis=1))
+    frame = pd.DataFrame(
+        {
+            "symbol": np.repeat([f"S{number:02d}" for number in range(symbols)], months),
+            "month": np.tile(pd.date_range("1990-01-01", periods=months, freq="MS"), symbols),
+            "close": close.ravel(),
+            "log_return": returns.ravel(),
+            "realised_variance": (daily**2).sum(axis=2).ravel(),
+            "volume": 1e6,
+            "sessions_present": 21,
+            "sessions_expected": 21,
+            "is_final": True,
+        }
+    )
+    frame["open"], frame["high"], frame["low"] = frame["close"], frame["close"] * 1.03, frame["close"] * 0.97
+    frame.loc[frame.groupby("symbol").head(1).index, "log_return"] = np.nan
+    return frame

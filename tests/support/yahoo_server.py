@@ -1,0 +1,250 @@
+"""A loopback server that answers as Yahoo's chart service does, from recordings or made-up bars, with faults on demand.
+
+It knows the cookie (`/`), the crumb (`/v1/test/getcrumb`) and `/v8/finance/chart/SYMBOL` with `period1`, `period2` and
+`range`; every other address is a 404 page, as it is for a symbol Yahoo does not know.
+"""
+
+import gzip
+import json
+import select
+import socket
+import threading
+from collections import Counter
+from datetime import date, datetime, time
+from enum import Enum
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qs, unquote, urlsplit
+from zoneinfo import ZoneInfo
+
+PAGE = "<!DOCTYPE html><html><body>Something is wrong.</body></html>"
+
+
+def _chart(result: Any, error: Any = None) -> str:
+    return json.dumps({"chart": {"result": result, "error": error}})
+
+
+class Fault(Enum):
+    """Answers of the chart service that are not prices: status, body."""
+
+    NOT_FOUND = 404, _chart(None, {"code": "Not Found", "description": "No data found, symbol may be delisted"})
+    NOT_FOUND_PAGE = 404, PAGE
+    NO_DATA_FOR_DATES = (
+        400,
+        _chart(None, {"code": "Bad Request", "description": "No data for startDate = 1"}),
+    )
+    RATE_LIMITED = 429, "Edge: Too Many Requests"
+    INVALID_CRUMB = (
+        401,
+        '{"finance": {"result": null, "error": {"code": "Unauthorized", "description": "Invalid Crumb"}}}',
+    )
+    SERVER_ERROR = 500, PAGE
+    SERVER_ERROR_CHART = 500, _chart(None, {"code": "Internal Server Error", "description": "upstream"})
+    ODD_CHART = 200, _chart([{}])
+    NO_CHART = 200, '{"chart": {}}'
+    DOWN = 200, "<html>Will be right back</html>"
+    NULL_RESULT = 200, _chart(None)
+    EMPTY_CHART = 200, _chart([])
+    TRUNCATED = 200, '{"chart": {"result": [{"meta": {"curr'
+    SLOW = 200, "{}"
+
+
+def read_recording(path: Path) -> dict[str, Any]:
+    """The first chart result of a recorded answer, with or without its envelope, packed or not."""
+    raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    body = json.loads(raw)
+    body = body["response"]["bodyJson"] if "response" in body else body
+    result: dict[str, Any] = body["chart"]["result"][0]
+    return result
+
+
+def make_result(
+    closes: dict[str, float],
+    splits: dict[str, str] | None = None,
+    dividends: dict[str, float] | None = None,
+    *,
+    zone: str = "America/New_York",
+    volume: int = 1_000,
+    **meta: Any,
+) -> dict[str, Any]:
+    """A chart result: bars with open = high = low = close, at 09:30; splits written "4:1"; `meta` replaces defaults."""
+
+    def moment(day: str) -> int:
+        return int(datetime.combine(date.fromisoformat(day), time(9, 30), ZoneInfo(zone)).timestamp())
+
+    price = list(closes.values())
+    events: dict[str, Any] = {}
+    for day, ratio in (splits or {}).items():
+        new, old = (int(part) for part in ratio.split(":"))
+        event = {"date": moment(day), "numerator": new, "denominator": old, "splitRatio": ratio}
+        events.setdefault("splits", {})[str(moment(day))] = event
+    for day, amount in (dividends or {}).items():
+        events.setdefault("dividends", {})[str(moment(day))] = {"date": moment(day), "amount": amount}
+    return {
+        "meta": {
+            "currency": "USD",
+            "exchangeName": "NYQ",
+            "instrumentType": "EQUITY",
+            "exchangeTimezoneName": zone,
+            "priceHint": 2,
+            "dataGranularity": "1d",
+            "validRanges": ["1d", "max"],
+            **meta,
+        },
+        "timestamp": [moment(day) for day in closes],
+        "events": events,
+        "indicators": {
+            "quote": [{"open": price, "high": price, "low": price, "close": price, "volume": [volume] * len(price)}],
+            "adjclose": [{"adjclose": price}],
+        },
+    }
+
+
+class YahooServer:
+    """Serves `results` by symbol; used as a context manager, it listens on a free port of 127.0.0.1."""
+
+    def __init__(self) -> None:
+        self.results: dict[str, dict[str, Any]] = {}
+        self.queries: dict[str, list[dict[str, str]]] = {}
+        """Of the chart requests, by symbol, in order."""
+        self.paths: Counter[str] = Counter()
+        self.most_at_once = 0
+        """Of the chart requests; one that the client has given up does not count."""
+        self.retry_after: str | None = None
+        """Header of every answer that is a fault."""
+        self._faults: dict[str, tuple[Fault, float]] = {}
+        self._fault_of_all: tuple[Fault, float] = (Fault.RATE_LIMITED, 0)
+        self._under_way: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._http = _Http(("127.0.0.1", 0), _handler_of(self))
+        self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
+
+    def fail(self, symbol: str, fault: Fault, times: float = float("inf")) -> None:
+        """SendResult the next `times` chart requests for the symbol with a fault; yfinance repeats a refused one once."""
+        self._faults[symbol] = (fault, times)
+
+    def fail_all(self, fault: Fault, times: float = float("inf")) -> None:
+        """SendResult the next `times` chart requests with a fault, whatever the symbol."""
+        self._fault_of_all = (fault, times)
+
+    @property
+    def chart_requests(self) -> int:
+        """How many have come."""
+        with self._lock:
+            return sum(len(queries) for queries in self.queries.values())
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._closing.set()
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+    def answer(self, path: str, client: socket.socket) -> tuple[int, str, Fault | None]:
+        """Status, body, and the fault if it is one of the chart service."""
+        parts = urlsplit(path)
+        with self._lock:
+            self.paths[parts.path] += 1
+        if parts.path == "/v1/test/getcrumb":
+            return 200, "a.Crumb", None
+        if not parts.path.startswith("/v8/finance/chart/"):
+            return 404, PAGE, None
+        symbol = unquote(parts.path.rsplit("/", 1)[1])
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        with self._lock:
+            self.queries.setdefault(symbol, []).append(query)
+            fault = self._take_fault(symbol)
+            self._under_way.add(client)
+            self.most_at_once = max(self.most_at_once, sum(not _is_given_up(each) for each in self._under_way))
+        try:
+            if fault is Fault.SLOW:  # outlasts any client's patience
+                select.select([client], [], [], 5.0)
+            else:  # lets requests overlap where the client allows it
+                self._closing.wait(0.005)
+        finally:
+            with self._lock:
+                self._under_way.remove(client)
+        if fault is None and symbol not in self.results:
+            fault = Fault.NOT_FOUND
+        if fault is not None:
+            return *fault.value, fault
+        return 200, _chart([_cut(self.results[symbol], query)]), None
+
+    def _take_fault(self, symbol: str) -> Fault | None:
+        fault, times = self._fault_of_all
+        if times > 0:
+            self._fault_of_all = (fault, times - 1)
+            return fault
+        fault, times = self._faults.get(symbol, (fault, 0))
+        if times > 0:
+            self._faults[symbol] = (fault, times - 1)
+            return fault
+        return None
+
+
+def _is_given_up(client: socket.socket) -> bool:
+    """Whether the client has hung up; while it waits for its answer it sends nothing."""
+    return bool(select.select([client], [], [], 0.0)[0])
+
+
+def _cut(result: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
+    """The part of a result that the query asks for: everything from period1 until period2, or the last bar."""
+    moments = result.get("timestamp", [])
+    if "range" in query:
+        kept = [len(moments) - 1] if moments else []
+    else:
+        first, last = int(query["period1"]), int(query["period2"])
+        kept = [place for place, moment in enumerate(moments) if first <= moment < last]
+    if not kept:
+        # As recorded for a weekend: no timestamps, and a quote without columns.
+        return {"meta": result["meta"], "indicators": {"quote": [{}], "adjclose": [{}]}}
+    events = {
+        kind: {key: event for key, event in listed.items() if event["date"] >= int(query.get("period1", moments[-1]))}
+        for kind, listed in result.get("events", {}).items()
+    }
+    columns = {
+        group: [{name: [values[place] for place in kept] for name, values in listed[0].items()}]
+        for group, listed in result["indicators"].items()
+    }
+    return {
+        "meta": result["meta"],
+        "timestamp": [moments[place] for place in kept],
+        "events": events,
+        "indicators": columns,
+    }
+
+
+class _Http(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hung up early is what a timeout looks like from here."""
+
+
+def _handler_of(server: YahooServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body, fault = server.answer(self.path, self.connection)
+            payload = body.encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json" if payload.startswith(b"{") else "text/html")
+            self.send_header("Content-Length", str(len(payload) + (1_000 if fault is Fault.TRUNCATED else 0)))
+            if fault is not None and server.retry_after is not None:
+                self.send_header("Retry-After", server.retry_after)
+            self.send_header("Set-Cookie", "A3=loopback; Expires=Thu, 01 Jan 2099 00:00:00 GMT")
+            self.end_headers()
+            self.wfile.write(payload)
+
+        do_POST = do_GET  # noqa: N815
+
+        def log_message(self, format: str, *args: Any) -> None:
+            """Keep the tests' output clean."""
+
+    return Handler

@@ -1,0 +1,268 @@
+"""The watch of a run: what it reads, what it leaves, and what an operator is told."""
+
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+import tasks.month.drift
+from model import quantile_names
+from model.config import ForecasterConfig
+from model.drift.expectation import make_expectation
+from model.drift.reference_forecast import make_reference_forecast
+from model.forecaster.baseline import Baseline
+from model.forecaster.features import INPUTS, TERMS, make_panel
+from model.forecaster.forecaster import Forecaster
+from model.forecaster.network import build_network
+from sql.store import ModelVersion, MonthKey
+from tasks.alerts.messages import cleared_alerts, drift_alerts
+from tasks.month.check import Checked
+from tasks.month.drift import DRIFT_COLUMNS, MONITORED_HORIZONS, DriftResult, check_drift
+from tasks.month.train import Choice
+from tasks.plans.month import MonthPlan, PricesPlan
+
+CONFIG = replace(ForecasterConfig(), units=2, seeds=(1,))
+QUANTILES = quantile_names(CONFIG.quantile_levels)
+LIVE_FROM = 150  # position of the first origin in service
+NOW = datetime(2020, 1, 10, tzinfo=UTC)
+
+
+def make_months(count: int = 186, symbols: int = 8) -> pd.DataFrame:
+    """Months whose volatility clusters."""
+    rng = np.random.default_rng(1)
+    log_sigma = np.zeros((symbols, count))
+    for t in range(1, count):
+        log_sigma[:, t] = 0.9 * log_sigma[:, t - 1] + 0.3 * rng.standard_normal(symbols)
+    sigma = 0.06 * np.exp(log_sigma)
+    returns = sigma * rng.standard_normal((symbols, count))
+    close = 50 * np.exp(np.cumsum(returns - returns.mean(), axis=1))
+    frame = pd.DataFrame(
+        {
+            "symbol": np.repeat([f"S{n}" for n in range(symbols)], count),
+            "month": np.tile(pd.date_range("2004-07-01", periods=count, freq="MS"), symbols),
+            "close": close.ravel(),
+            "high": close.ravel() * 1.03,
+            "low": close.ravel() * 0.97,
+            "volume": 1e6,
+            "log_return": returns.ravel(),
+            "realised_variance": (sigma**2).ravel(),
+            "is_final": True,
+        }
+    )
+    frame.loc[frame.groupby("symbol").head(1).index, "log_return"] = np.nan
+    return frame
+
+
+MONTHS = make_months()
+PANEL = make_panel(MONTHS, CONFIG)
+KEY = MonthKey(source="file", universe="it's", origin_month=PANEL.months[-1].date())
+JUDGED_FROM = PANEL.months[110].date()
+
+
+def make_forecaster() -> Forecaster:
+    """A Gaussian of the current volatility, and a network that corrects nothing."""
+    horizons = len(CONFIG.horizons)
+    network = tuple(weights.numpy() for weights in build_network(len(INPUTS), CONFIG).weights)
+    return Forecaster(
+        config=CONFIG,
+        baseline=Baseline(
+            centre=np.zeros(horizons),
+            beta=np.zeros((horizons, len(TERMS))),
+            intercept=np.zeros(horizons),
+            shape=np.tile(norm.ppf(CONFIG.quantile_levels), (horizons, 1)),
+            outside=np.full(horizons, 0.2),
+        ),
+        input_mean=np.zeros(len(INPUTS)),
+        input_deviation=np.ones(len(INPUTS)),
+        networks=(network,),
+        trained=pd.DataFrame({"seed": [1], "epochs": [0], "validation_loss": [1.0]}),
+    )
+
+
+@pytest.fixture(scope="module")
+def forecaster() -> Forecaster:
+    return make_forecaster()
+
+
+@pytest.fixture(scope="module")
+def said(forecaster: Forecaster) -> pd.DataFrame:
+    """All forecasts in service that can be scored, as the database gives them back; run r made those of month r."""
+    positions = list(range(LIVE_FROM, len(PANEL.months) - 1))
+    said = forecaster.forecast_many(PANEL, list(PANEL.months[positions]))
+    said = said[said["horizon"].isin(MONITORED_HORIZONS) & (said["forecaster"] == "baseline")]
+    symbol = pd.Index(PANEL.symbols).get_indexer(said["symbol"])
+    month = PANEL.months.get_indexer(said["origin_month"])
+    actual = PANEL.y[symbol, month, said["horizon"].to_numpy() - 1]
+    said = said.assign(run_id=month, model_version_id=7, is_served=True, actual_log_return=actual, is_checked=False)
+    return said[np.isfinite(actual)].drop(columns="target_month").reset_index(drop=True)
+
+
+def make_choice(forecaster: Forecaster, *, kept: int | None) -> Choice:
+    version = ModelVersion(
+        kind="retrain",
+        trained_through=JUDGED_FROM,
+        holdout_start=JUDGED_FROM,
+        holdout_end=KEY.origin_month,
+        verdict="baseline",
+        verdict_reason="",
+        weights=b"",
+        weights_sha256="0" * 64,
+    )
+    return Choice(
+        panel=PANEL,
+        forecaster=forecaster,
+        served="baseline",
+        reason="",
+        new_model=version if kept is None else None,
+        kept_model_id=kept,
+        candidates=pd.DataFrame(),
+        backtest_errors=pd.DataFrame({"origin_month": [pd.Timestamp(JUDGED_FROM)]}),
+    )
+
+
+def watch(
+    monkeypatch: pytest.MonkeyPatch,
+    choice: Choice,
+    said: pd.DataFrame,
+    *,
+    watched: pd.DataFrame | None = None,
+    reference: pd.DataFrame | None = None,
+    errors: pd.DataFrame | None = None,
+) -> DriftResult:
+    """The watch of a run that finds this in the database."""
+    nothing = ["horizon", "measure", "target_month", "value", "expected", "deviation"]
+    store = SimpleNamespace(
+        read_forecasts_to_check=lambda key, horizons, since_month: said,
+        read_drift_months=lambda key: pd.DataFrame(columns=nothing) if watched is None else watched,
+        read_drift_expectation=lambda version: pd.DataFrame() if reference is None else reference,
+    )
+    monkeypatch.setattr(tasks.month.drift, "get_store", lambda: store)
+    prices = PricesPlan(source_spec="file:p.csv", universe="it's", instruments=(), requested_at=NOW)
+    plan = MonthPlan(
+        key=KEY,
+        as_of=date(2020, 1, 9),
+        known_at=NOW,
+        prices=prices,
+        mode="auto",
+        correction=0,
+        min_coverage=0.9,
+        published_run_id=None,
+    )
+    columns = ["run_id", "symbol", "horizon", "forecaster", "actual_log_return"]
+    outcomes = pd.DataFrame({"symbol": PANEL.symbols, "outcome": ["ok"] * 7 + ["missing"]})
+    new = said.iloc[:0][columns] if errors is None else errors[columns]
+    return check_drift.fn(plan, Checked(MONTHS, outcomes), choice, new)
+
+
+@pytest.fixture
+def sound(monkeypatch: pytest.MonkeyPatch, forecaster: Forecaster, said: pd.DataFrame) -> DriftResult:
+    """Three years of service by a model that is new in this run."""
+    return watch(monkeypatch, make_choice(forecaster, kept=None), said)
+
+
+def test_watch_drift_has_a_row_for_every_check(sound: DriftResult) -> None:
+    assert list(sound.checks.columns) == DRIFT_COLUMNS
+    expected = [(h, name) for h in MONITORED_HORIZONS for name in ("calibration", "loss", "staleness")]
+    assert list(zip(sound.checks["horizon"], sound.checks["measure"], strict=True)) == expected
+    assert set(sound.checks["status"]) <= {"ok", "warning"}
+    used = sound.checks.groupby("horizon")["months_used"].first().to_dict()
+    assert used == {h: len(PANEL.months) - LIVE_FROM - h for h in MONITORED_HORIZONS}
+    assert sound.checks["p_value"].between(0, 1).all()
+    assert (sound.checks["statistic"] < sound.checks["threshold"]).all()
+    assert sound.symbols.empty or set(sound.symbols["horizon"]) <= set(
+        sound.checks.loc[sound.checks["status"] == "warning", "horizon"]
+    )
+
+
+def test_watch_drift_leaves_what_it_has_seen(sound: DriftResult) -> None:
+    """The months of service, what is expected of the model, and the inputs."""
+    months = sound.months
+    assert set(months["forecaster"]) == {"baseline"}
+    assert len(months[months["measure"] == "loss"]) == sum(
+        len(PANEL.months) - LIVE_FROM - h for h in MONITORED_HORIZONS
+    )
+    assert set(months["measure"]) == {"loss", "calibration", "staleness", "coverage_80", "coverage_95", "bias"}
+    assert set(sound.reference["forecaster"]) == {"hybrid", "baseline"}
+    assert sound.inputs.set_index("input").loc["missing", "value"] == 1 / 8
+
+
+def test_watch_drift_goes_on_from_what_is_stored(
+    monkeypatch: pytest.MonkeyPatch, forecaster: Forecaster, said: pd.DataFrame, sound: DriftResult
+) -> None:
+    """With the months before and the reference in the database the checks are the same; only the new is written."""
+    columns = ["horizon", "measure", "value", "expected", "deviation"]
+    targets = PANEL.months[sound.months["run_id"] + sound.months["horizon"]]
+    is_old = np.asarray(targets < PANEL.months[-1])
+    watched = sound.months.loc[is_old, columns].assign(target_month=targets[is_old])
+    is_checked = (said["run_id"] + said["horizon"] < len(PANEL.months) - 1).to_numpy()
+    # What this run has scored is not in the database yet.
+    pending = said.assign(is_checked=is_checked, actual_log_return=said["actual_log_return"].where(is_checked))
+    again = watch(
+        monkeypatch,
+        make_choice(forecaster, kept=7),
+        pending,
+        watched=watched,
+        reference=sound.reference.assign(holdout_start=pd.Timestamp(JUDGED_FROM)),
+        errors=said[~is_checked],
+    )
+    pd.testing.assert_frame_equal(again.checks, sound.checks)
+    assert again.reference.empty
+    assert (again.months["run_id"] + again.months["horizon"] == len(PANEL.months) - 1).all()
+    assert set(again.months["horizon"]) == set(MONITORED_HORIZONS)
+
+
+def test_watch_drift_raises_an_alarm_and_says_since_when_and_for_whom(
+    monkeypatch: pytest.MonkeyPatch, forecaster: Forecaster, said: pd.DataFrame
+) -> None:
+    """From a year ago on, the intervals of two symbols are eight times too wide."""
+    is_bad = (said["symbol"].isin(["S1", "S2"]) & (said["run_id"] >= len(PANEL.months) - 13)).to_numpy()
+    wide = said.copy()
+    wide.loc[is_bad, QUANTILES] = said.loc[is_bad, QUANTILES].to_numpy() * 8
+    found = watch(monkeypatch, make_choice(forecaster, kept=None), wide)
+    loss = found.checks.set_index(["horizon", "measure"]).loc[(1, "loss")]
+    assert loss["status"] == "alarm"
+    assert loss["since_month"] <= PANEL.months[-11]
+    assert "% more in " in loss["reason"]
+    assert "an alarm, until it is back at" in loss["reason"]
+    assert set(found.symbols.loc[found.symbols["horizon"] == 1, "symbol"].iloc[:2]) == {"S1", "S2"}
+    (alert,) = drift_alerts(KEY, found.checks, found.symbols)
+    assert alert["subject"] == "file/it's"
+    for expected in ("1 month ahead: What was served lost more", "S1", "S2", f"since {loss['since_month']:%Y-%m}"):
+        assert expected in alert["detail"]
+    assert "--mode baseline" not in alert["detail"]  # it is the baseline that is served
+    assert "universe = 'it''s'" in alert["look_deeper_sql"]
+    assert {"kind": "drift", "subject": "file/it's"} not in cleared_alerts(KEY, found.checks, ())
+
+
+def test_drift_alerts_are_silent_and_cleared_when_nothing_alarms(sound: DriftResult) -> None:
+    assert drift_alerts(KEY, sound.checks, sound.symbols) == []
+    assert {"kind": "drift", "subject": "file/it's"} in cleared_alerts(KEY, sound.checks, ())
+
+
+def test_watch_drift_waits_for_months_to_score(
+    monkeypatch: pytest.MonkeyPatch, forecaster: Forecaster, said: pd.DataFrame
+) -> None:
+    few = said[said["run_id"] >= len(PANEL.months) - 4]
+    found = watch(monkeypatch, make_choice(forecaster, kept=None), few)
+    assert set(found.checks["status"]) == {"not_enough_data"}
+    reasons = found.checks.set_index(["horizon", "measure"])["reason"]
+    assert reasons[1, "loss"] == "3 scored months; the check begins with 6."
+    none = watch(monkeypatch, make_choice(forecaster, kept=None), said.iloc[:0])
+    assert set(none.checks["status"]) == {"not_enough_data"}
+    assert none.months.empty
+
+
+def test_watch_drift_has_nothing_to_compare_with_when_the_model_is_of_few_months(
+    monkeypatch: pytest.MonkeyPatch, forecaster: Forecaster, said: pd.DataFrame
+) -> None:
+    reference_forecast = make_reference_forecast(MONTHS, horizons=MONITORED_HORIZONS, levels=CONFIG.quantile_levels)
+    short = make_expectation(forecaster, PANEL.until(PANEL.months[40]), reference_forecast, MONITORED_HORIZONS)
+    stored: dict[str, Any] = {"reference": short.assign(holdout_start=pd.Timestamp(JUDGED_FROM))}
+    found = watch(monkeypatch, make_choice(forecaster, kept=7), said, **stored)
+    assert found.checks["status"].tolist() == ["not_enough_data"] * 4
+    assert "36 are needed" in found.checks["reason"][0]
