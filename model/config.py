@@ -44,8 +44,8 @@ class DriftConfig:
         ("loss_against_baseline", 0.01980262729617973),
         ("calibration", 0.08),
     )
-    """Shift of each measure that the check is tuned to detect: log 1.05, 5 % more loss; log 1.02, 2 % more loss than the
-    baseline; 80 % intervals that cover 70 %. Other measures have a shift of one deviation."""
+    """Shift of each measure that the check is tuned to detect: log 1.05, 5 % more loss; log 1.02, 2 % more loss than
+    the baseline; 80 % intervals that cover 70 %. Other measures have a shift of one deviation."""
     smallest_deviations: tuple[tuple[str, float], ...] = (
         ("loss", 0.005),
         ("loss_against_baseline", 0.005),
