@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.bars.adjustment import actions_from_adjusted_close, total_log_returns, undo_splits
-from model.quality import FINDING_TYPES, RULES, Screened, screen
+from model.frames import FINDING_TYPES
 from model.quality.findings import Finding, Treatment, findings_frame
+from model.quality.screening import RULES, Screened, screen
 
 PRICES = ["open", "high", "low", "close"]
 COLUMNS = ["symbol", "session", *PRICES, "volume"]
