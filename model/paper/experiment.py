@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from model import Floats
-from model.bars.adjustment import facts_per_bar
+from model.bars.adjustment import actions_per_bar
 from model.evaluation.metrics import mae, mse, rmse
 
 COLUMNS = ["open", "high", "low", "close", "volume"]
@@ -121,7 +121,7 @@ def in_last_shares(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
         bars: As traded, sorted by symbol and session.
         actions: Splits and dividends as they were.
     """
-    split, _ = facts_per_bar(bars, actions)
+    split, _ = actions_per_bar(bars, actions)
     later = np.append(np.cumprod(split[::-1])[::-1], 1.0)[1:]
     prices = {name: bars[name] / later for name in COLUMNS[:-1]}
     return bars.assign(**prices, volume=bars["volume"] * later)

@@ -8,33 +8,19 @@ import pandas as pd
 
 from model import Flags, Floats, Ints
 from model.bars.adjustment import symbol_codes
+from model.config import QualityConfig
 from model.frames import PRICE_COLUMNS
 from model.quality.findings import Finding, Treatment
 
 ROUNDING = 2.5e-5  # prices have six significant digits
-# Recorded bars contradict themselves by 1-5 % because a tick is missing; their closes agree with the neighbours.
-SMALL_CONTRADICTION = np.log(1.05)
 UNIT_POWERS = (2, 3)  # pence for pounds, fils for dinars
-UNIT_TOLERANCE = np.log10(1.4)
-SUSPECT_RANGE = 30.0  # ratio of a bar's highest price to its lowest; the largest on record is 5
-
-STALE_SESSIONS = 10  # 9 runs in 1.42 million recorded bars, all thinly traded before 1988
-LONG_GAP_SESSIONS = 5
-SILENT_SESSIONS = 5  # one or two days without a trade are usual for a thinly traded symbol
-UNSCHEDULED_SYMBOLS = 3
-
-# Fewest symbols -> share of the usual volume below which a session is partial. Downloads during trading: 0.34 (ten
-# symbols), 0.16-0.35 (one). False alarms per ten thousand days of 1990-2018: 8 at 0.4 with ten symbols, 10 at 0.3 with
-# three, 27 at 0.2 with one (0.5 since 2005); nearly all between two holidays.
-PARTIAL_VOLUME = {10: 0.4, 3: 0.3, 1: 0.2}
-USUAL_SESSIONS = 20
 
 
-def repair_field_units(bars: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
+def repair_field_units(bars: pd.DataFrame, config: QualityConfig) -> tuple[pd.DataFrame, list[Finding]]:
     """Scale single prices that are off by a factor of 100 or 1000 from their bar and the neighbouring closes."""
     opened, high, low, close = (bars[name].to_numpy(np.float64) for name in PRICE_COLUMNS)
     highest, lowest = _extremes(opened, high, low, close)
-    rows = np.flatnonzero(highest > SUSPECT_RANGE * lowest)
+    rows = np.flatnonzero(highest > config.suspect_range * lowest)
     if not len(rows):
         return bars, []
     codes, _ = symbol_codes(bars)
@@ -43,7 +29,7 @@ def repair_field_units(bars: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]
     for row in rows.tolist():
         adjacent = [near for near in (row - 1, row + 1) if 0 <= near < len(bars) and codes[near] == codes[row]]
         usual = np.nanmedian(np.append(price[row], price[adjacent, 3]))
-        powers = np.nan_to_num(power_of_ten(price[row] / usual))
+        powers = np.nan_to_num(power_of_ten(price[row] / usual, config))
         if not powers.any():
             continue
         price[row] /= 10.0**powers
@@ -54,16 +40,16 @@ def repair_field_units(bars: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]
     return bars.assign(**dict(zip(PRICE_COLUMNS, price.T, strict=True))), findings
 
 
-def power_of_ten(ratio: Floats) -> Floats:
+def power_of_ten(ratio: Floats, config: QualityConfig) -> Floats:
     """Return the power of ten of each ratio that is a change of unit, 0 for the others."""
     with np.errstate(divide="ignore", invalid="ignore"):
         exact = np.log10(ratio)
         power = np.round(exact)
-        is_unit = np.isin(np.abs(power), UNIT_POWERS) & (np.abs(exact - power) < UNIT_TOLERANCE)
+        is_unit = np.isin(np.abs(power), UNIT_POWERS) & (np.abs(exact - power) < config.unit_tolerance)
     return np.where(is_unit, power, 0.0)
 
 
-def repair_impossible_bars(bars: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
+def repair_impossible_bars(bars: pd.DataFrame, config: QualityConfig) -> tuple[pd.DataFrame, list[Finding]]:
     """Widen high and low to remove small contradictions; blank the open or drop the bar where they are large."""
     opened, high, low, close = (bars[name].to_numpy(np.float64) for name in PRICE_COLUMNS)
     is_zero = np.fmin(np.fmin(opened, high), low) <= 0
@@ -71,8 +57,8 @@ def repair_impossible_bars(bars: pd.DataFrame) -> tuple[pd.DataFrame, list[Findi
         opened, high, low = (np.where(price > 0, price, np.nan) for price in (opened, high, low))
     open_outside = _outside(opened, high, low)
     outside = np.fmax(_outside(close, high, low), np.nan_to_num(np.log(low / high)))
-    is_far = outside > SMALL_CONTRADICTION
-    is_open_far = (open_outside > SMALL_CONTRADICTION) & ~is_far
+    is_far = outside > config.small_contradiction
+    is_open_far = (open_outside > config.small_contradiction) & ~is_far
     opened = np.where(is_open_far, np.nan, opened)
     excess = np.where(is_open_far, outside, np.fmax(outside, open_outside))
     is_near = (excess > ROUNDING) & ~is_far
@@ -81,11 +67,12 @@ def repair_impossible_bars(bars: pd.DataFrame) -> tuple[pd.DataFrame, list[Findi
     top, bottom = _extremes(opened, high, low, close)
     high, low = np.where(is_near & ~np.isnan(high), top, high), np.where(is_near & ~np.isnan(low), bottom, low)
     size = np.expm1(np.fmax(outside, open_outside))
+    largest = f"{np.expm1(config.small_contradiction):.0%}"
     findings = [
         _finding(bars, row, "impossible_bar", size[row], treatment, reason)
         for flags, treatment, reason in (
-            (is_far, Treatment.EXCLUDED, "close outside of high and low, or high below low, by more than 5 %"),
-            (is_open_far, Treatment.REPAIRED, "open outside of high and low by more than 5 %: blanked"),
+            (is_far, Treatment.EXCLUDED, f"close outside of high and low, or high below low, by more than {largest}"),
+            (is_open_far, Treatment.REPAIRED, f"open outside of high and low by more than {largest}: blanked"),
             (is_near, Treatment.REPAIRED, "high and low widened to include open and close"),
             (is_zero, Treatment.REPAIRED, "prices of zero or less blanked"),
         )
@@ -106,7 +93,9 @@ def _outside(price: Floats, high: Floats, low: Floats) -> Floats:
     return np.nan_to_num(np.fmax(np.log(price / high), np.log(low / price)))
 
 
-def exclude_partial_session(bars: pd.DataFrame, early_closes: pd.DatetimeIndex) -> tuple[pd.DataFrame, list[Finding]]:
+def exclude_partial_session(
+    bars: pd.DataFrame, early_closes: pd.DatetimeIndex, config: QualityConfig
+) -> tuple[pd.DataFrame, list[Finding]]:
     """Drop the newest session of the frame if its volume is too small for a complete session."""
     newest = bars["session"].max()  # NaT when there are no bars
     if not len(bars) or newest in early_closes:
@@ -118,12 +107,12 @@ def exclude_partial_session(bars: pd.DataFrame, early_closes: pd.DatetimeIndex) 
     last = np.flatnonzero((bars["session"] == newest).to_numpy())
     share = np.full(len(last), np.nan)
     for number, row in enumerate(last.tolist()):
-        before = np.arange(max(0, row - USUAL_SESSIONS), row)
+        before = np.arange(max(0, row - config.usual_sessions), row)
         before = before[(codes[before] == codes[row]) & ~np.isnan(shares[before])]
-        if len(before) >= USUAL_SESSIONS // 2:
+        if len(before) >= config.usual_sessions // 2:
             share[number] = max(amount[row] / np.median(amount[before]) for amount in (shares, turnover))
     symbols = int((~np.isnan(share)).sum())
-    bound = next((bound for fewest, bound in PARTIAL_VOLUME.items() if symbols >= fewest), 0.0)
+    bound = next((bound for fewest, bound in config.partial_volume if symbols >= fewest), 0.0)
     if not symbols or np.nanmedian(share) >= bound:
         return bars, []
     median = float(np.nanmedian(share))
@@ -135,7 +124,7 @@ def exclude_partial_session(bars: pd.DataFrame, early_closes: pd.DatetimeIndex) 
     return bars[(bars["session"] != newest).to_numpy()].reset_index(drop=True), findings
 
 
-def find_stale_runs(bars: pd.DataFrame) -> list[Finding]:
+def find_stale_runs(bars: pd.DataFrame, config: QualityConfig) -> list[Finding]:
     """Find runs of the same open-to-close price with missing or constant volume."""
     codes, _ = symbol_codes(bars)
     high, low, close = (bars[name].to_numpy(np.float64) for name in ("high", "low", "close"))
@@ -146,7 +135,7 @@ def find_stale_runs(bars: pd.DataFrame) -> list[Finding]:
     findings = []
     for start, stop in _runs(is_same & ~is_traded):
         length = stop - start + 1  # the bar before the first repeat belongs to the run
-        if length < STALE_SESSIONS:
+        if length < config.stale_sessions:
             continue
         is_newest = stop == len(bars) or codes[stop] != codes[start]
         treatment = Treatment.REJECTED if is_newest else Treatment.KEPT
@@ -155,39 +144,41 @@ def find_stale_runs(bars: pd.DataFrame) -> list[Finding]:
     return findings
 
 
-def find_zero_volume(bars: pd.DataFrame) -> list[Finding]:
+def find_zero_volume(bars: pd.DataFrame, config: QualityConfig) -> list[Finding]:
     """Find runs of sessions without volume between sessions of the same symbol with volume."""
     codes, _ = symbol_codes(bars)
     findings = []
     for start, stop in _runs(np.isnan(_volume(bars))):
         is_between = start > 0 and stop < len(bars) and codes[start - 1] == codes[stop]
-        if is_between and stop - start >= SILENT_SESSIONS:
+        if is_between and stop - start >= config.silent_sessions:
             reason = f"{stop - start} sessions without volume"
             findings.append(_finding(bars, start, "zero_volume", stop - start, Treatment.KEPT, reason))
     return findings
 
 
-def find_gaps(bars: pd.DataFrame, sessions: pd.DatetimeIndex) -> list[Finding]:
+def find_gaps(bars: pd.DataFrame, sessions: pd.DatetimeIndex, config: QualityConfig) -> list[Finding]:
     """Find the sessions missing between two bars of a symbol, one finding per gap."""
     if not len(bars) or not len(sessions):
         return []
     codes, symbols = symbol_codes(bars)
     days = bars["session"].to_numpy()
-    kept = _held_sessions(codes, days, sessions.to_numpy().astype(days.dtype), len(symbols))
+    kept = _held_sessions(codes, days, sessions.to_numpy().astype(days.dtype), len(symbols), config)
     after = np.searchsorted(kept, days, side="right")
     missing = np.searchsorted(kept, days[1:]) - after[:-1]
     findings = []
     for row in np.flatnonzero((missing > 0) & (np.diff(codes) == 0)):
         count = int(missing[row])
-        size = "long gap" if count >= LONG_GAP_SESSIONS else "gap"
+        size = "long gap" if count >= config.long_gap_sessions else "gap"
         reason = f"{size} of {count} sessions before {pd.Timestamp(days[row + 1]):%Y-%m-%d}; the next return spans it"
         first = pd.Timestamp(kept[after[row]])
         findings.append(Finding(bars["symbol"].iloc[row], first, "gap", float(count), Treatment.KEPT, reason))
     return findings
 
 
-def _held_sessions(codes: Ints, days: np.ndarray, sessions: np.ndarray, symbols: int) -> np.ndarray:
-    """Return the sessions that took place: those missing from most of at least three symbols did not."""
+def _held_sessions(
+    codes: Ints, days: np.ndarray, sessions: np.ndarray, symbols: int, config: QualityConfig
+) -> np.ndarray:
+    """Return the sessions that took place: those missing from most symbols did not."""
     starts = np.searchsorted(codes, np.arange(symbols))
     stops = np.append(starts[1:], len(codes)) - 1
     opened = np.sort(days[starts]).searchsorted(sessions, side="right")
@@ -197,7 +188,7 @@ def _held_sessions(codes: Ints, days: np.ndarray, sessions: np.ndarray, symbols:
     is_session &= position < len(sessions)
     present = np.bincount(position[is_session], minlength=len(sessions))
     expected = opened - ended
-    return sessions[~((expected >= UNSCHEDULED_SYMBOLS) & (2 * present < expected))]
+    return sessions[~((expected >= config.unscheduled_symbols) & (2 * present < expected))]
 
 
 def _volume(bars: pd.DataFrame) -> Floats:

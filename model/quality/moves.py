@@ -13,37 +13,11 @@ import pandas as pd
 
 from model import Floats, Ints
 from model.bars.adjustment import actions_per_bar, symbol_codes, total_log_returns
+from model.config import QualityConfig
 from model.frames import PRICE_COLUMNS
 from model.quality.actions import ROBUST, repair_dividends, usual_move
 from model.quality.bars import power_of_ten
 from model.quality.findings import Finding, Treatment
-
-DAILY_JUMP, MONTHLY_JUMP = float(np.log(1.5)), float(np.log(3.0))
-JUMP_SIGMAS = 10.0
-SMALLEST_JUMP = float(np.log(1.4))  # the smallest inferred split is 3:2; log 1.5 minus its tolerance
-
-# Without 4:3 and 5:4: of 253 recorded falls above 25 %, nearly all those near these ratios were real.
-FORWARD_RATIOS = (1.5, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100)
-REVERSE_RATIOS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100)
-RATIOS = np.array([*FORWARD_RATIOS, *(1 / ratio for ratio in REVERSE_RATIOS)])
-# Largest log distance of the close from the exact ratio; the margin is added for open, high and low. Real moves near
-# a ratio: STT 2009-01-20 is 0.20 from 2:1, AMD 1992-06-18 is 0.07 and NFLX 2011-10-25 0.024 from 3:2.
-RATIO_TOLERANCE, NARROW_TOLERANCE, RANGE_MARGIN = 0.10, 0.02, 0.02
-FIT_SIGMAS = 5.0
-# Volume changes by the ratio, or stays the same if a feed restates volume but not prices. On 1974-04-23 ED fell by
-# 32 %, with log volume 1.4 above what the ratio explains.
-VOLUME_SESSIONS, VOLUME_USUAL, VOLUME_TOLERANCE = 5, 20, 0.8
-QUIET_SESSIONS, QUIET_SIGMAS = 10, 4.0  # 6.2 sigmas after that fall of ED, 1.2 to 3.9 after splits
-UNDONE_SHARE = 0.5  # share of the jump that the five days before or after it may reverse
-FEWEST_AFTER, SURE_RATIO = 3, 4.0  # bars needed after the jump; none are needed from this ratio on
-
-NEAR_SESSIONS = 60  # largest distance of a recorded split from a jump by its ratio
-STRETCH_SESSIONS = 20  # longest stretch off by such a ratio; a longer one is two missed splits that cancel
-SETTLED_SESSIONS, USUAL_UNIT_SESSIONS = 20, 250  # sessions after which a new unit is accepted
-
-SPIKE_REST = 0.1  # largest share of a spike that remains after the next bar
-SPIKE_REACH = 0.5  # smallest share of the spike in every price of the bar; a real move starts at the last close
-ERRATIC_MOVES, ERRATIC_EACH_WAY = 8, 3  # recorded: at most 3 per usable symbol; 6 and 129 in unusable ones
 
 
 @dataclass(frozen=True)
@@ -52,18 +26,20 @@ class _History:
 
     bars: pd.DataFrame
     actions: pd.DataFrame
+    config: QualityConfig
     returns: Floats  # [rows] total log returns
     log_price: Floats  # [rows, 4]
     log_volume: Floats  # [rows] in shares before the first split
 
     @classmethod
-    def of(cls, bars: pd.DataFrame, actions: pd.DataFrame) -> "_History":
+    def of(cls, bars: pd.DataFrame, actions: pd.DataFrame, config: QualityConfig) -> "_History":
         volume = bars["volume"].to_numpy(np.float64)
         prices = bars[PRICE_COLUMNS].to_numpy(np.float64)
         shares = np.cumprod(actions_per_bar(bars, actions)[0])
         return cls(
             bars,
             actions,
+            config,
             total_log_returns(bars, actions).to_numpy(),
             np.log(np.where(prices > 0, prices, np.nan)),
             np.log(np.where(volume > 0, volume / shares, np.nan)),
@@ -75,14 +51,18 @@ class _History:
 
     def usual(self, row: int) -> float:
         """Estimate the standard deviation of the daily returns before a row."""
-        return usual_move(self.returns, row, 0, len(self.returns))
+        return usual_move(self.returns, row, 0, len(self.returns), self.config)
 
     def volume_step(self, row: int) -> float:
         """Return the log ratio of the median volume from a row on to that before it; NaN if either is unknown."""
-        before = self.log_volume[max(0, row - VOLUME_USUAL) : row]
-        after = self.log_volume[row : row + VOLUME_SESSIONS]
+        before = self.log_volume[max(0, row - self.config.volume_usual) : row]
+        after = self.log_volume[row : row + self.config.volume_sessions]
         before, after = before[~np.isnan(before)], after[~np.isnan(after)]
-        return float(np.median(after) - np.median(before)) if len(before) >= VOLUME_SESSIONS and len(after) else np.nan
+        return (
+            float(np.median(after) - np.median(before))
+            if len(before) >= self.config.volume_sessions and len(after)
+            else np.nan
+        )
 
     def finding(self, row: int, rule: str, value: float, treatment: Treatment, reason: str) -> Finding:
         bar = self.bars.iloc[row]
@@ -99,17 +79,19 @@ class _History:
             step = float(np.nanmedian(inside) - np.nanmedian(outside))
             if abs(step - np.log(factor)) < abs(step):
                 bars.loc[index, "volume"] /= factor
-        return _History.of(bars, self.actions)
+        return _History.of(bars, self.actions, self.config)
 
 
-def repair_moves(bars: pd.DataFrame, actions: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, list[Finding]]:
+def repair_moves(
+    bars: pd.DataFrame, actions: pd.DataFrame, config: QualityConfig
+) -> tuple[pd.DataFrame, pd.DataFrame, list[Finding]]:
     """Repair, exclude or report the jumps of daily bars; symbols without jumps are returned unchanged."""
     is_changed, parts, changed_actions, findings = False, [], [], []
     last = 0
-    for start, stop, history in _with_jumps(bars, actions, SMALLEST_JUMP):
+    for start, stop, history in _with_jumps(bars, actions, config.smallest_jump, config):
         repaired, new = _repair(history)
         explained = {finding.session for finding in new}
-        moves = _unexplained(repaired, DAILY_JUMP, JUMP_SIGMAS)
+        moves = _unexplained(repaired, config.daily_jump, config.jump_sigmas)
         unexplained = (finding for finding in moves if finding.session not in explained)
         findings += [*new, *unexplained, *_erratic(repaired)]
         if repaired is not history:
@@ -125,15 +107,19 @@ def repair_moves(bars: pd.DataFrame, actions: pd.DataFrame) -> tuple[pd.DataFram
     return joined, _sorted(pd.concat(changed_actions)) if changed_actions else kept, findings
 
 
-def find_monthly_moves(bars: pd.DataFrame, actions: pd.DataFrame) -> list[Finding]:
+def find_monthly_moves(bars: pd.DataFrame, actions: pd.DataFrame, config: QualityConfig) -> list[Finding]:
     """Report the jumps of monthly bars, and reject symbols with too many of them."""
-    histories = (history for _, _, history in _with_jumps(bars, actions, MONTHLY_JUMP))
+    histories = (history for _, _, history in _with_jumps(bars, actions, config.monthly_jump, config))
     return [
-        finding for history in histories for finding in (*_unexplained(history, MONTHLY_JUMP, 0.0), *_erratic(history))
+        finding
+        for history in histories
+        for finding in (*_unexplained(history, config.monthly_jump, 0.0), *_erratic(history))
     ]
 
 
-def _with_jumps(bars: pd.DataFrame, actions: pd.DataFrame, smallest: float) -> Iterator[tuple[int, int, _History]]:
+def _with_jumps(
+    bars: pd.DataFrame, actions: pd.DataFrame, smallest: float, config: QualityConfig
+) -> Iterator[tuple[int, int, _History]]:
     """Yield [start, stop) and the history of each symbol with a jump."""
     codes, symbols = symbol_codes(bars)
     returns = total_log_returns(bars, actions).to_numpy()
@@ -141,7 +127,7 @@ def _with_jumps(bars: pd.DataFrame, actions: pd.DataFrame, smallest: float) -> I
     for code in np.unique(codes[np.abs(returns) >= smallest]):
         start, stop = int(bounds[code]), int(bounds[code + 1])
         symbol_actions = actions[(actions["symbol"] == symbols[code]).to_numpy()]
-        yield start, stop, _History.of(bars.iloc[start:stop].reset_index(drop=True), symbol_actions)
+        yield start, stop, _History.of(bars.iloc[start:stop].reset_index(drop=True), symbol_actions, config)
 
 
 def _repair(history: _History) -> tuple[_History, list[Finding]]:
@@ -162,9 +148,9 @@ def _repair(history: _History) -> tuple[_History, list[Finding]]:
 
 def _repair_dividends(history: _History) -> tuple[_History, list[Finding]]:
     """Apply the rule on dividends again, to the repaired closes."""
-    actions, findings = repair_dividends(history.bars, history.actions)
+    actions, findings = repair_dividends(history.bars, history.actions, history.config)
     is_same = actions is history.actions or actions["value"].equals(history.actions["value"])
-    return history if is_same else _History.of(history.bars, actions), [] if is_same else findings
+    return history if is_same else _History.of(history.bars, actions, history.config), [] if is_same else findings
 
 
 def _repair_stretches(history: _History) -> tuple[_History, list[Finding]]:
@@ -172,12 +158,12 @@ def _repair_stretches(history: _History) -> tuple[_History, list[Finding]]:
 
     The source applied the split to this stretch alone, or to all bars except this stretch.
     """
-    for start, stop in pairwise(history.jumps(SMALLEST_JUMP)):
-        if stop - start > STRETCH_SESSIONS or history.returns[start] * history.returns[stop] > 0:
+    for start, stop in pairwise(history.jumps(history.config.smallest_jump)):
+        if stop - start > history.config.stretch_sessions or history.returns[start] * history.returns[stop] > 0:
             continue
         for ratio in _recorded(history, start):
             step = abs(np.log(ratio)) * np.sign(history.returns[start])
-            tolerance = max(RATIO_TOLERANCE, RATIO_TOLERANCE * abs(step))
+            tolerance = max(history.config.ratio_tolerance, history.config.ratio_tolerance * abs(step))
             if max(abs(history.returns[start] - step), abs(history.returns[stop] + step)) < tolerance:
                 factor = float(np.exp(-step))
                 reason = f"{stop - start} bars off by the ratio of a recorded split: multiplied by {factor:.6g}"
@@ -189,7 +175,7 @@ def _repair_stretches(history: _History) -> tuple[_History, list[Finding]]:
 def _repair_units(history: _History) -> tuple[_History, list[Finding]]:
     """Scale stretches in another unit to the unit of the newest bars.
 
-    The symbol is rejected if the newest bars have a new unit for fewer than SETTLED_SESSIONS.
+    The symbol is rejected if the newest bars have a new unit for fewer than `settled_sessions`.
     """
     edges, powers = _unit_edges(history)
     if not len(edges):
@@ -198,8 +184,8 @@ def _repair_units(history: _History) -> tuple[_History, list[Finding]]:
     starts, stops = [0, *edges], [*edges, count]
     levels = np.append(0.0, np.cumsum(powers))
     per_bar = np.repeat(levels, np.diff([*starts, count]))
-    units, counts = np.unique(per_bar[-USUAL_UNIT_SESSIONS:], return_counts=True)
-    if stops[-1] - starts[-1] < SETTLED_SESSIONS and levels[-1] != units[counts.argmax()]:
+    units, counts = np.unique(per_bar[-history.config.usual_unit_sessions :], return_counts=True)
+    if stops[-1] - starts[-1] < history.config.settled_sessions and levels[-1] != units[counts.argmax()]:
         factor = 10.0 ** powers[-1]
         reason = f"the newest {stops[-1] - starts[-1]} bars are {factor:g} times the earlier ones: unit unknown"
         return history, [history.finding(edges[-1], "unit_jump", factor, Treatment.REJECTED, reason)]
@@ -218,28 +204,30 @@ def _repair_units(history: _History) -> tuple[_History, list[Finding]]:
             actions = repaired.actions
             is_old = (actions["kind"] == "dividend") & (actions["ex_date"] < history.bars["session"].iloc[stop])
             value = np.where(is_old, actions["value"] * factor, actions["value"])
-            repaired = _History.of(repaired.bars, actions.assign(value=value))
+            repaired = _History.of(repaired.bars, actions.assign(value=value), history.config)
     return repaired, findings
 
 
 def _unit_edges(history: _History) -> tuple[Ints, Floats]:
     """Return the rows where all prices jump by a factor of 100 or 1000, and the power of ten of each jump."""
-    rows = history.jumps(SMALLEST_JUMP)
-    powers = power_of_ten(np.exp(history.returns[rows]))
+    rows = history.jumps(history.config.smallest_jump)
+    powers = power_of_ten(np.exp(history.returns[rows]), history.config)
     for number in np.flatnonzero(powers):
         row, step = rows[number], powers[number] * np.log(10)
         volume_step = history.volume_step(row)
         is_split = abs(volume_step + step) < abs(volume_step)  # NaN: no
-        if is_split or not (np.abs(_distance(history, row, step)) < DAILY_JUMP).all():
+        if is_split or not (np.abs(_distance(history, row, step)) < history.config.daily_jump).all():
             powers[number] = 0.0
     return rows[powers != 0], powers[powers != 0]
 
 
 def _add_missed_splits(history: _History) -> tuple[_History, list[Finding]]:
     """Add a split for the first lasting jump by a recorded or simple ratio that looks like a split."""
-    for row in history.jumps(SMALLEST_JUMP):
+    reverse_ratios = (1 / ratio for ratio in history.config.reverse_ratios)
+    simple = np.array([*history.config.forward_ratios, *reverse_ratios])
+    for row in history.jumps(history.config.smallest_jump):
         recorded = _recorded(history, row, is_reversible=True)
-        for ratio, is_recorded in ((_nearest(history, row, recorded), True), (_nearest(history, row, RATIOS), False)):
+        for ratio, is_recorded in ((_nearest(history, row, recorded), True), (_nearest(history, row, simple), False)):
             if not _looks_like_split(history, row, ratio, is_recorded):
                 continue
             session = history.bars["session"].iloc[row]
@@ -249,41 +237,47 @@ def _add_missed_splits(history: _History) -> tuple[_History, list[Finding]]:
             evidence = "split recorded near it" if is_recorded else "volume matches a split, calm days after it"
             reason = f"jump by {np.exp(history.returns[row]):.4g}, {evidence}: split of {ratio:.6g} new for old added"
             finding = history.finding(row, "missed_split", ratio, Treatment.REPAIRED, reason)
-            return _History.of(history.bars, actions), [finding]
+            return _History.of(history.bars, actions, history.config), [finding]
     return history, []
 
 
 def _looks_like_split(history: _History, row: int, ratio: float, is_recorded: bool) -> bool:
     step, usual = np.log(ratio), history.usual(row)
-    tolerance = NARROW_TOLERANCE if 1 < ratio < 2 else RATIO_TOLERANCE
-    if not abs(history.returns[row] + step) <= min(tolerance, FIT_SIGMAS * usual):  # NaN: no
+    tolerance = history.config.narrow_tolerance if 1 < ratio < 2 else history.config.ratio_tolerance
+    if not abs(history.returns[row] + step) <= min(tolerance, history.config.fit_sigmas * usual):  # NaN: no
         return False
-    if not (np.abs(_distance(history, row, -step)) < tolerance + RANGE_MARGIN).all():
+    if not (np.abs(_distance(history, row, -step)) < tolerance + history.config.range_margin).all():
         return False
-    before = history.returns[max(0, row - VOLUME_SESSIONS) : row]
-    after = history.returns[row + 1 : row + 1 + QUIET_SESSIONS]
-    if max(np.nansum(before) / step, np.nansum(after[:VOLUME_SESSIONS]) / step) > UNDONE_SHARE:
+    before = history.returns[max(0, row - history.config.volume_sessions) : row]
+    after = history.returns[row + 1 : row + 1 + history.config.quiet_sessions]
+    if (
+        max(np.nansum(before) / step, np.nansum(after[: history.config.volume_sessions]) / step)
+        > history.config.undone_share
+    ):
         return False  # the jump is reversed
     volume_step = history.volume_step(row)
-    is_restated = abs(volume_step) <= VOLUME_TOLERANCE and not power_of_ten(np.array([ratio])).any()  # not a unit
-    has_volume = is_restated or abs(volume_step - step) <= VOLUME_TOLERANCE  # NaN: no
+    is_restated = (
+        abs(volume_step) <= history.config.volume_tolerance
+        and not power_of_ten(np.array([ratio]), history.config).any()
+    )  # not a unit
+    has_volume = is_restated or abs(volume_step - step) <= history.config.volume_tolerance  # NaN: no
     if is_recorded:
         return has_volume or bool(np.isnan(volume_step))
-    if len(after) < FEWEST_AFTER:
-        return has_volume and bool(abs(step) >= np.log(SURE_RATIO))
-    return has_volume and ROBUST * float(np.nanmedian(np.abs(after))) <= QUIET_SIGMAS * usual
+    if len(after) < history.config.fewest_after:
+        return has_volume and bool(abs(step) >= np.log(history.config.sure_ratio))
+    return has_volume and ROBUST * float(np.nanmedian(np.abs(after))) <= history.config.quiet_sigmas * usual
 
 
 def _exclude_spikes(history: _History) -> tuple[_History, list[Finding]]:
     """Exclude bars with a move that the next bar reverses."""
     spikes: list[int] = []
-    for row in history.jumps(DAILY_JUMP):
+    for row in history.jumps(history.config.daily_jump):
         if row + 1 >= len(history.returns) or (spikes and row - spikes[-1] == 1):
             continue
         move, remainder = history.returns[row], history.returns[row] + history.returns[row + 1]
-        is_reversed = abs(remainder) <= SPIKE_REST * abs(move)
-        is_whole = (_distance(history, row, 0.0) / move >= SPIKE_REACH).all()
-        if is_reversed and is_whole and abs(move) >= JUMP_SIGMAS * history.usual(row):
+        is_reversed = abs(remainder) <= history.config.spike_rest * abs(move)
+        is_whole = (_distance(history, row, 0.0) / move >= history.config.spike_reach).all()
+        if is_reversed and is_whole and abs(move) >= history.config.jump_sigmas * history.usual(row):
             spikes.append(row)
     if not spikes:
         return history, []
@@ -297,7 +291,9 @@ def _exclude_spikes(history: _History) -> tuple[_History, list[Finding]]:
         )
         for row in spikes
     ]
-    return _History.of(history.bars.drop(index=spikes).reset_index(drop=True), history.actions), findings
+    return _History.of(
+        history.bars.drop(index=spikes).reset_index(drop=True), history.actions, history.config
+    ), findings
 
 
 def _unexplained(history: _History, smallest: float, sigmas: float) -> list[Finding]:
@@ -313,9 +309,9 @@ def _unexplained(history: _History, smallest: float, sigmas: float) -> list[Find
 
 def _erratic(history: _History) -> list[Finding]:
     """Reject a symbol with many jumps in both directions."""
-    rows = history.jumps(MONTHLY_JUMP)
+    rows = history.jumps(history.config.monthly_jump)
     ups = int((history.returns[rows] > 0).sum())
-    if len(rows) < ERRATIC_MOVES or min(ups, len(rows) - ups) < ERRATIC_EACH_WAY:
+    if len(rows) < history.config.erratic_moves or min(ups, len(rows) - ups) < history.config.erratic_each_way:
         return []
     reason = f"{ups} rises above a factor of 3 and {len(rows) - ups} falls below a third"
     return [history.finding(rows[-1], "erratic", len(rows), Treatment.REJECTED, reason)]
@@ -334,7 +330,9 @@ def _recorded(history: _History, row: int, *, is_reversible: bool = False) -> Fl
     splits = history.actions[(history.actions["kind"] == "split").to_numpy()]
     position = history.bars["session"].searchsorted(splits["ex_date"])
     value = splits["value"].to_numpy(np.float64)
-    is_near = (np.abs(position - row) <= NEAR_SESSIONS) & (np.abs(np.log(value)) >= SMALLEST_JUMP)
+    is_near = (np.abs(position - row) <= history.config.near_sessions) & (
+        np.abs(np.log(value)) >= history.config.smallest_jump
+    )
     if is_reversible:
         # The price did not follow the split recorded for this day: the inverse cancels it.
         value = np.where(position == row, 1 / value, value)

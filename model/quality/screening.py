@@ -2,7 +2,7 @@
 
 `screen` applies the rules in order: partial sessions and contradictory bars first, then dividends and price jumps,
 then stale prices and missing volume. Each rule repairs, excludes, rejects or keeps the data, and leaves a finding. The
-thresholds are defined beside their rules, with the measurements behind them.
+thresholds are those of `model.config.QualityConfig`.
 """
 
 from collections.abc import Collection
@@ -11,6 +11,7 @@ from functools import partial
 
 import pandas as pd
 
+from model.config import QualityConfig
 from model.frames import ACTION_TYPES, BAR_TYPES, check_frame
 from model.quality.actions import drop_repeated_dividends, repair_dividends
 from model.quality.bars import (
@@ -73,6 +74,7 @@ def screen(
     sessions: pd.DatetimeIndex,
     early_closes: pd.DatetimeIndex,
     monthly_symbols: Collection[str] = (),
+    config: QualityConfig = QualityConfig(),
 ) -> Screened:
     """Apply every rule to the bars and actions of one exchange.
 
@@ -87,6 +89,7 @@ def screen(
         sessions: Sessions of the exchange, ascending. Gaps before the first are not found.
         early_closes: Sessions that closed early.
         monthly_symbols: Symbols with one bar a month. Only `impossible_bar`, `unexplained_move` and `erratic` apply.
+        config: Thresholds of the rules.
 
     Returns:
         The screened frames. The given frames are not changed, and are returned as they are if nothing changes.
@@ -98,12 +101,12 @@ def screen(
     check_frame(actions, ACTION_TYPES, "actions")
     is_monthly = bars["symbol"].isin(list(monthly_symbols)).to_numpy()
     if not is_monthly.any():
-        screened = _screen_daily(bars, actions, sessions, early_closes)
+        screened = _screen_daily(bars, actions, sessions, early_closes, config)
         return Screened(screened[0], screened[1], findings_frame(screened[2]))
     has_monthly = actions["symbol"].isin(list(monthly_symbols)).to_numpy()
-    daily, repaired, findings = _screen_daily(bars[~is_monthly], actions[~has_monthly], sessions, early_closes)
-    monthly, monthly_findings = repair_impossible_bars(bars[is_monthly])
-    monthly_findings += find_monthly_moves(monthly, actions[has_monthly])
+    daily, repaired, findings = _screen_daily(bars[~is_monthly], actions[~has_monthly], sessions, early_closes, config)
+    monthly, monthly_findings = repair_impossible_bars(bars[is_monthly], config)
+    monthly_findings += find_monthly_moves(monthly, actions[has_monthly], config)
     joined = pd.concat([repaired, actions[has_monthly]])
     return Screened(
         pd.concat([daily, monthly]).sort_values(["symbol", "session"], kind="stable", ignore_index=True),
@@ -113,19 +116,23 @@ def screen(
 
 
 def _screen_daily(
-    bars: pd.DataFrame, actions: pd.DataFrame, sessions: pd.DatetimeIndex, early_closes: pd.DatetimeIndex
+    bars: pd.DataFrame,
+    actions: pd.DataFrame,
+    sessions: pd.DatetimeIndex,
+    early_closes: pd.DatetimeIndex,
+    config: QualityConfig,
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[Finding]]:
-    findings = find_gaps(bars, sessions)  # before the exclusions: an excluded bar has its own finding
+    findings = find_gaps(bars, sessions, config)  # before the exclusions: an excluded bar has its own finding
     for rule in (
-        partial(exclude_partial_session, early_closes=early_closes),
-        repair_field_units,
-        repair_impossible_bars,
+        partial(exclude_partial_session, early_closes=early_closes, config=config),
+        partial(repair_field_units, config=config),
+        partial(repair_impossible_bars, config=config),
     ):
         bars, new = rule(bars)
         findings += new
-    actions, new = drop_repeated_dividends(actions)
+    actions, new = drop_repeated_dividends(actions, config)
     findings += new
-    actions, new = repair_dividends(bars, actions)
+    actions, new = repair_dividends(bars, actions, config)
     findings += new
-    bars, actions, new = repair_moves(bars, actions)
-    return bars, actions, [*findings, *new, *find_stale_runs(bars), *find_zero_volume(bars)]
+    bars, actions, new = repair_moves(bars, actions, config)
+    return bars, actions, [*findings, *new, *find_stale_runs(bars, config), *find_zero_volume(bars, config)]
