@@ -134,9 +134,9 @@ def _simulate_chunk(
             raw[size].append(ratio)
             own[Check(h, "loss")] = ratio + control_variate(
                 width=_mean(np.log(ours[part] / unit)),
-                surprise=surprise,
+                reference_dispersion=surprise,
                 shift=_mean(tilt * ours[part] / unit) / _WIDTH,
-                direction=_mean(their_pit[part]),
+                reference_pit=_mean(their_pit[part]),
             )
             own[Check(h, "calibration")] = _mean(dispersion(pit[part])) - surprise
             moments = (lag[part], news[part], news[part] ** 2, news[part] * lag[part])

@@ -11,7 +11,7 @@ import pandas as pd
 
 from model.bars.adjustment import adjusted_close
 from model.bars.months import build_months
-from model.quality import screen
+from model.quality.screening import screen
 from sql.server import lifecycle as server
 from sql.store import Store
 from tasks.calendars import month_table, sessions_between

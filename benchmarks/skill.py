@@ -19,7 +19,7 @@ from model.evaluation.significance import compare, skill
 from model.forecaster.features import Panel, make_panel
 from model.forecaster.forecaster import train
 from model.forecaster.split import split_origins
-from model.quality import screen
+from model.quality.screening import screen
 from tasks.calendars import month_table, sessions_between
 from tasks.sources import open_source
 

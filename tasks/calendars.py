@@ -24,7 +24,7 @@ from exchange_calendars.errors import InvalidCalendarName
 from tasks.errors import BadRequestError
 
 FIRST_KNOWN = pd.Timestamp("1970-01-01")
-MONTH_COLUMNS = ["month", "last_session", "sessions_expected"]
+CALENDAR_COLUMNS = ["month", "last_session", "sessions_expected"]
 
 _building = threading.Lock()
 
@@ -73,7 +73,7 @@ def month_table(mic: str, first: date, last: date) -> pd.DataFrame:
     # A calendar that ends within the month cannot say which session is its last.
     is_whole = table["month"] + pd.offsets.MonthEnd(0) <= _last_covered(mic, last.year)
     types = {"month": "datetime64[ns]", "last_session": "datetime64[ns]", "sessions_expected": "int64"}
-    return table.loc[is_whole, MONTH_COLUMNS].astype(types).reset_index(drop=True)
+    return table.loc[is_whole, CALENDAR_COLUMNS].astype(types).reset_index(drop=True)
 
 
 def sessions_between(mic: str, first: date, last: date) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:

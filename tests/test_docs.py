@@ -11,7 +11,7 @@ import typer
 from flows.cli.main import app
 from model.drift.measures import MEASURES
 from model.drift.monitor import Status
-from model.quality import RULES
+from model.quality.screening import RULES
 from tasks import errors
 from tasks.report.summaries import EXAMPLE_QUERIES
 from tasks.settings import Settings

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from model import Floats
-from model.bars.adjustment import facts_per_bar
+from model.bars.adjustment import actions_per_bar
 from model.evaluation.metrics import mae, mse, rmse
 
 PAPER_COLUMNS = ["open", "high", "low", "close", "volume"]
@@ -128,7 +128,7 @@ def in_last_shares(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.DataFrame:
     Returns:
         A frame with the columns and rows of `bars`.
     """
-    split, _ = facts_per_bar(bars, actions)
+    split, _ = actions_per_bar(bars, actions)
     later = np.append(np.cumprod(split[::-1])[::-1], 1.0)[1:]
     prices = {name: bars[name] / later for name in PAPER_COLUMNS[:-1]}
     return bars.assign(**prices, volume=bars["volume"] * later)

@@ -7,8 +7,10 @@ from datetime import UTC, date, datetime
 import pandas as pd
 from prefect import task
 
-from model.bars.months import MONTH_COLUMNS, build_months
-from model.quality import FINDING_TYPES, RULES, Treatment, screen
+from model.bars.months import build_months
+from model.frames import FINDING_TYPES, MONTH_TYPES
+from model.quality.findings import Treatment
+from model.quality.screening import RULES, screen
 from tasks.calendars import month_table, sessions_between
 from tasks.database import database_errors, get_store
 from tasks.errors import PricesIncompleteError
@@ -94,7 +96,7 @@ def read_months(plan: MonthPlan, symbols: Sequence[str]) -> tuple[pd.DataFrame, 
     """The symbols' months up to the plan's origin month, as known at its `known_at`, and what was found on the way.
 
     Returns:
-        MONTH_COLUMNS, and the columns of FINDING_TYPES in `model.quality`.
+        MONTH_TYPES, and the columns of FINDING_TYPES in `model.frames`.
     """
     read = _read_bars(symbols, as_of=plan.as_of, known_at=plan.known_at)
     parts = []
@@ -102,7 +104,7 @@ def read_months(plan: MonthPlan, symbols: Sequence[str]) -> tuple[pd.DataFrame, 
         table = month_table(mic, bars["session"].min().date(), plan.as_of)
         parts.append(build_months(bars, read.actions, table, pd.Timestamp(plan.as_of), read.monthly_symbols))
     if not parts:
-        empty = pd.DataFrame(columns=MONTH_COLUMNS).astype({"month": "datetime64[ns]", "is_final": bool})
+        empty = pd.DataFrame(columns=list(MONTH_TYPES)).astype({"month": "datetime64[ns]", "is_final": bool})
         return empty, read.findings
     months = pd.concat(parts, ignore_index=True)
     return months[months["month"] <= pd.Timestamp(plan.key.origin_month)].reset_index(drop=True), read.findings

@@ -26,7 +26,7 @@ CANDIDATE_COLUMNS = [
     "is_served",
     "reason",
 ]
-BACKTEST_KEYS = ["origin_month", "horizon", "forecaster"]
+HOLDOUT_KEYS = ["origin_month", "horizon", "forecaster"]
 _FORCED = {
     "keep": "The model in service is kept because the run was told to.",
     "fine-tune": "The model in service is fine-tuned because the run was told to.",
@@ -107,7 +107,7 @@ def _reason(plan: MonthPlan, candidates: Candidates, selection: Selection) -> st
 
 
 def _by_month(scored: pd.DataFrame) -> pd.DataFrame:
-    groups = scored.assign(absolute_error=scored["error"].abs()).groupby(BACKTEST_KEYS)
+    groups = scored.assign(absolute_error=scored["error"].abs()).groupby(HOLDOUT_KEYS)
     return groups.agg(
         symbols=("symbol", "size"),
         crps=("crps", "mean"),

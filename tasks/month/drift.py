@@ -8,13 +8,11 @@ import pandas as pd
 from prefect import task
 
 from model import Flags, Floats
+from model.config import DriftConfig
 from model.drift.expectation import arrange, expected_values, make_expectation, target_months
 from model.drift.inputs import check_inputs
 from model.drift.measures import measure_forecasts, measure_months
 from model.drift.monitor import (
-    FEWEST_EXPECTATION_MONTHS,
-    FEWEST_MONTHS,
-    RECOVERED,
     Calibration,
     Check,
     accumulate,
@@ -31,6 +29,9 @@ from tasks.progress import log_line
 from tasks.retries import STEP
 from tasks.sources import Outcome
 
+FEWEST_EXPECTATION_MONTHS = DriftConfig().fewest_expectation_months
+FEWEST_MONTHS = DriftConfig().fewest_months
+RECOVERED = DriftConfig().recovered
 MONITORED_HORIZONS = (1, 3, 6, 12)
 SYMBOL_MONTHS = 12
 """Newest scored months that the symbols behind a warning are looked for in."""

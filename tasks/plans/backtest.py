@@ -9,7 +9,7 @@ from typing import Literal
 import pandas as pd
 
 from model.config import ForecasterConfig
-from model.evaluation.backtest import FORECASTERS
+from model.evaluation.backtest import BACKTEST_FORECASTERS
 from sql.store import Store
 from tasks.errors import BadRequestError
 from tasks.plans.month import MonthPlan, open_request_source, plan_month
@@ -33,7 +33,7 @@ class BacktestPlan:
     last_origin: date
     refit: Refit
     forecasters: tuple[str, ...]
-    """In the order of `model.evaluation.backtest.FORECASTERS`."""
+    """In the order of `model.evaluation.backtest.BACKTEST_FORECASTERS`."""
     out: Path | None
     workers: int
     """Processes at most."""
@@ -73,7 +73,7 @@ def plan_backtest(
         first_origin: Any day of the first month forecast from.
         last_origin: Any day of the last one.
         refit: When the trained forecasters are trained anew.
-        forecasters: Names of `model.evaluation.backtest.FORECASTERS`.
+        forecasters: Names of `model.evaluation.backtest.BACKTEST_FORECASTERS`.
         out: Parquet file for the forecasts.
         workers: Processes; default: two where there are as many cores. Never more than memory allows.
         now: Moment of asking, UTC.
@@ -83,10 +83,11 @@ def plan_backtest(
         NotEnoughHistoryError: if the source is known to have too few months for any model.
     """
     first_origin, last_origin = first_origin.replace(day=1), last_origin.replace(day=1)
-    unknown = [each for each in forecasters if each not in FORECASTERS]
+    unknown = [each for each in forecasters if each not in BACKTEST_FORECASTERS]
     if unknown or not forecasters:
         raise BadRequestError(
-            f"`--forecasters` must be some of {', '.join(FORECASTERS)}; received {', '.join(unknown) or 'none'}."
+            f"`--forecasters` must be some of {', '.join(BACKTEST_FORECASTERS)}; "
+            f"received {', '.join(unknown) or 'none'}."
         )
     if first_origin > last_origin:
         raise BadRequestError(
@@ -128,7 +129,7 @@ def plan_backtest(
         first_origin=first_origin,
         last_origin=last_origin,
         refit=refit,
-        forecasters=tuple(each for each in FORECASTERS if each in forecasters),
+        forecasters=tuple(each for each in BACKTEST_FORECASTERS if each in forecasters),
         out=out,
         workers=affordable_workers("folds", workers),
         started_at=now,

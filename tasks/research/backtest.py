@@ -17,7 +17,6 @@ from prefect import task
 from model import quantile_names
 from model.config import ForecasterConfig
 from model.evaluation.backtest import (
-    FOLD_KEYS,
     TRAINED,
     Fold,
     forecast_fold,
@@ -28,6 +27,7 @@ from model.evaluation.backtest import (
 )
 from model.forecaster.network import load_library
 from model.forecaster.training import Epoch
+from model.frames import FORECAST_TYPES
 from sql.store import Backtest
 from tasks.database import database_errors, get_store
 from tasks.errors import BadRequestError, NotEnoughHistoryError
@@ -209,7 +209,7 @@ def score_folds(
     Raises:
         NotEnoughHistoryError: if no forecaster has a forecast.
     """
-    columns = [*FOLD_KEYS, *quantile_names(config.quantile_levels), "actual_log_return"]
+    columns = [*FORECAST_TYPES, *quantile_names(config.quantile_levels), "actual_log_return"]
     there = origin_symbols(pd.read_parquet(history.path, columns=["symbol", "month", "log_return", "is_final"]))
     errors, missing, rows = list[pd.DataFrame](), Counter[tuple[str, str]](), 0
     writer: pq.ParquetWriter | None = None

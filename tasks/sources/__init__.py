@@ -17,7 +17,7 @@ from typing import Protocol
 
 import pandas as pd
 
-from model.quality import FINDING_TYPES
+from model.frames import FINDING_TYPES
 from tasks.errors import BadRequestError
 
 PRICE_COLUMNS = ["open", "high", "low", "close"]
@@ -75,7 +75,7 @@ class Fetched:
     """symbol, exchange_mic, currency_code, bar_interval ("daily" or "monthly": the finest the source has),
     first_session, last_session of the symbols that came with bars; the sessions are those of `bars`."""
     findings: pd.DataFrame
-    """What was wrong with rows that are not in `bars`, or not as they came: FINDING_TYPES of `model.quality`."""
+    """What was wrong with rows that are not in `bars`, or not as they came: FINDING_TYPES of `model.frames`."""
     knows_actions: bool = True
     """False when the source gives no splits and dividends at all, so that their absence says nothing."""
 

@@ -10,7 +10,7 @@ from datetime import date, datetime
 
 import pandas as pd
 
-from model.quality import FINDING_TYPES
+from model.frames import FINDING_TYPES
 from tasks.calendars import last_closed_session
 from tasks.sources import ACTION_TYPES, BAR_TYPES, INSTRUMENT_TYPES, Fetched, Outcome, SourceOutcome, spans, stack
 

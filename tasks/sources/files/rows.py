@@ -19,7 +19,8 @@ import pandas as pd
 import pyarrow as pa
 
 from model import Floats
-from model.quality import FINDING_TYPES, Treatment
+from model.frames import FINDING_TYPES
+from model.quality.findings import Treatment
 from tasks.sources import PRICE_COLUMNS, Outcome
 from tasks.sources.files.tables import MOST_UNREADABLE, Table, TableError, read_table
 
@@ -48,7 +49,7 @@ class Prices:
     monthly: frozenset[str]
     """Symbols whose bars are monthly."""
     findings: dict[str, pd.DataFrame]
-    """FINDING_TYPES of `model.quality` of each symbol that has any, in no order; session and rule together are unique.
+    """FINDING_TYPES of `model.frames` of each symbol that has any, in no order; session and rule together are unique.
     Those of unreadable lines have the session of the last readable line before them, NaT where there is none; in a
     file of several symbols they are under ''."""
     has_header: bool

@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 from model.bars.adjustment import actions_from_adjusted_close, undo_splits
-from model.quality import FINDING_TYPES
+from model.frames import FINDING_TYPES
 from tasks.calendars import last_closed_session, month_table
 from tasks.errors import BadRequestError
 from tasks.sources import (

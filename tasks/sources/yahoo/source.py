@@ -40,7 +40,7 @@ from yfinance.data import YfData
 from yfinance.exceptions import YFRateLimitError
 
 from model.bars.adjustment import undo_splits
-from model.quality import FINDING_TYPES
+from model.frames import FINDING_TYPES
 from tasks.calendars import last_closed_session
 from tasks.errors import BadRequestError
 from tasks.sources import (

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from model.evaluation.backtest import (
-    FORECASTERS,
+    BACKTEST_FORECASTERS,
     Fold,
     forecast_fold,
     mean_errors,
@@ -60,7 +60,7 @@ def test_plan_folds_fits_symbol_by_symbol_once_a_year_and_means_never() -> None:
 
 def test_forecast_fold_sees_nothing_after_an_origin(months: pd.DataFrame) -> None:
     """The canary: shuffling all months after an origin changes no bit of what is forecast from it, or from earlier."""
-    fold, origin = Fold(ORIGINS, FORECASTERS), pd.Timestamp("2004-06-01")
+    fold, origin = Fold(ORIGINS, BACKTEST_FORECASTERS), pd.Timestamp("2004-06-01")
     later = (months["month"] > origin).to_numpy()
     values = [name for name in months.columns if name not in ("symbol", "month", "is_final")]
     shuffled = months.copy()
@@ -68,7 +68,7 @@ def test_forecast_fold_sees_nothing_after_an_origin(months: pd.DataFrame) -> Non
     shuffled.loc[later, values] = months.iloc[order][values].to_numpy()
     truth, other = (all_of(each, fold).drop(columns="actual_log_return") for each in (months, shuffled))
     until = truth["origin_month"] <= origin
-    assert set(truth.loc[until, "forecaster"]) == set(FORECASTERS)
+    assert set(truth.loc[until, "forecaster"]) == set(BACKTEST_FORECASTERS)
     pd.testing.assert_frame_equal(truth[until], other[until])
     assert not truth[~until].equals(other[~until])
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from utilsforecast import losses
 
-from model.evaluation.gate import judge, select
+from model.evaluation.gate import evaluate, select
 from model.evaluation.metrics import (
     always_up_rate,
     coverage,
@@ -187,14 +187,14 @@ def make_scores(factor: float, noise: float, months: int = 40) -> pd.DataFrame:
     [(0.9, 0.01, "hybrid"), (1.0, 0.01, "baseline"), (1.1, 0.01, "baseline"), (0.999, 0.3, "baseline")],
 )
 def test_judge_serves_the_hybrid_only_with_evidence(factor: float, noise: float, served: str) -> None:
-    verdict = judge(make_scores(factor, noise), SMALL)
+    verdict = evaluate(make_scores(factor, noise), SMALL)
     assert verdict.served == served
     assert served in verdict.reason
     assert len(verdict.numbers) == 2
 
 
 def test_judge_serves_the_baseline_when_there_is_too_little_to_judge() -> None:
-    assert judge(make_scores(0.5, 0.0, months=5), SMALL).served == "baseline"
+    assert evaluate(make_scores(0.5, 0.0, months=5), SMALL).served == "baseline"
 
 
 def hln_by_loops(difference: list[float], horizon: int) -> float:
@@ -233,7 +233,7 @@ def test_judge_tests_all_horizons_together_and_each_with_its_own_overlap() -> No
         for symbol, shift in (("A", 0.1), ("B", -0.1))
     ).sample(frac=1.0, random_state=1)
 
-    verdict = judge(scored, config)
+    verdict = evaluate(scored, config)
     relative = [
         [series[h][t] / float(np.mean(baseline[h])) for h in (1, 2) if t < len(series[h])]
         for series in (hybrid, baseline)

@@ -9,7 +9,7 @@ import pytest
 from model import quantile_names
 from model.config import ForecasterConfig
 from model.evaluation.backtest import known_returns, score_origins
-from model.evaluation.gate import judge
+from model.evaluation.gate import evaluate
 from model.forecaster import compiled_network as compiled
 from model.forecaster.features import make_panel
 from model.forecaster.forecaster import Forecaster, fine_tune, train
@@ -166,7 +166,7 @@ def test_a_random_walk_holds_no_skill_and_the_gate_serves_the_baseline() -> None
     crps = scored[scored["horizon"] == 1].groupby("forecaster")["crps"].mean()
     assert crps["baseline"] / crps["persistence"] == pytest.approx(1.0, abs=0.03)
     assert crps["hybrid"] / crps["baseline"] == pytest.approx(1.0, abs=0.03)
-    assert judge(scored, SMALL).served == "baseline"
+    assert evaluate(scored, SMALL).served == "baseline"
 
 
 def test_a_network_that_saves_too_little_is_not_used(months: pd.DataFrame) -> None:

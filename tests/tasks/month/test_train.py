@@ -17,7 +17,7 @@ import tasks.month.compare
 import tasks.month.train
 import tasks.registry
 from model.config import ForecasterConfig
-from model.evaluation.gate import judge
+from model.evaluation.gate import evaluate
 from model.forecaster.baseline import Baseline
 from model.forecaster.features import NETWORK_INPUTS, TERMS, make_panel
 from model.forecaster.forecaster import Forecaster
@@ -254,9 +254,9 @@ def test_compare_candidates_stores_the_one_chosen_and_names_no_version_for_the_o
     assert rows["model_version_id"].fillna(0).to_dict() == {"keep": 12, "fine_tune": 0, "baseline": 0, "retrain": 0}
     assert rows.index[rows["is_served"]].tolist() == ["fine_tune"]
     assert rows["crps"].tolist() == pytest.approx([0.9, 0.89, 1.0, 1.0])
-    assert "1.11% below that of keep over 26 judged months" in rows.loc["keep", "reason"]
+    assert "1.11% below that of keep over 26 holdout months" in rows.loc["keep", "reason"]
     assert rows.loc["retrain", "reason"].startswith("fine_tune is preferred to retrain")
-    assert choice.reason.endswith(judge(score(models[1].forecaster, None, None), CONFIG).reason)
+    assert choice.reason.endswith(evaluate(score(models[1].forecaster, None, None), CONFIG).reason)
 
 
 def test_restore_gives_back_the_forecaster_of_a_version() -> None:
@@ -318,7 +318,7 @@ def test_age_months_counts_from_the_month_of_its_run() -> None:
 
 def test_make_version_holds_the_bytes_and_their_digest() -> None:
     forecaster = make_forecaster()
-    verdict = judge(pd.DataFrame(columns=["horizon", "origin_month", "symbol", "forecaster", "crps"]), CONFIG)
+    verdict = evaluate(pd.DataFrame(columns=["horizon", "origin_month", "symbol", "forecaster", "crps"]), CONFIG)
     version = make_version(
         forecaster,
         verdict,

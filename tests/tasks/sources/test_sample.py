@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from model.quality import FINDING_TYPES
+from model.frames import FINDING_TYPES
 from tasks.errors import BadRequestError
 from tasks.sources import Fetched, Outcome, SourceOutcome, merge, nothing, open_source
 

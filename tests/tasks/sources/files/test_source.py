@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.quality import FINDING_TYPES
+from model.frames import FINDING_TYPES
 from tasks.errors import BadRequestError
 from tasks.sources import INSTRUMENT_TYPES, Outcome, SourceOutcome
 from tasks.sources.files.source import FileSource

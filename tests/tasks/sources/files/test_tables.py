@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.quality import FINDING_TYPES
+from model.frames import FINDING_TYPES
 from tasks.sources import Outcome
 from tasks.sources.files import tables
 from tasks.sources.files.rows import FINDING_RULES, Prices, read_prices
