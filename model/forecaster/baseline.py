@@ -59,7 +59,7 @@ class Baseline:
 
     def coefficients(self) -> pd.DataFrame:
         """Everything fitted, as a frame: horizon, term, value."""
-        terms = ["centre", "intercept", *TERMS]
+        terms = ["location", "intercept", *TERMS]
         values = np.column_stack([self.centre, self.intercept, self.beta])
         return pd.DataFrame(
             {
