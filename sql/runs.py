@@ -206,8 +206,8 @@ class RunVerbs(Door):
         copy_in(cursor, "ops.drift_check", month.drift_checks.assign(run_id=run_id))
         cursor.execute(statement("stage_drift_months"))
         parts = {
-            "incoming_watch_reference": month.drift_expectation.assign(model_version_id=version_id),
-            "incoming_watched_month": month.drift_months.assign(checked_by_run_id=run_id),
+            "incoming_drift_expectation": month.drift_expectation.assign(model_version_id=version_id),
+            "incoming_drift_month": month.drift_months.assign(checked_by_run_id=run_id),
             "ops.drift_symbol": month.drift_symbols.assign(run_id=run_id),
             "ops.input_check": month.input_checks.assign(run_id=run_id),
         }

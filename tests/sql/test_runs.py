@@ -315,7 +315,7 @@ def make_publication(**changes: Any) -> Publication:
             weights_sha256="0" * 64,
         ),
         "kept_model_id": None,
-        "coefficients": pd.DataFrame({"horizon": [1], "term": ["centre"], "value": [0.01]}),
+        "coefficients": pd.DataFrame({"horizon": [1], "term": ["location"], "value": [0.01]}),
         "backtest_errors": pd.DataFrame(
             {
                 "origin_month": [date(2019, 1, 1)],
@@ -618,7 +618,7 @@ def test_begin_run_marks_what_was_left_running_of_its_month_alone(store: Store, 
     begin(store, month_key(2019, 12, "other"))
     begin(store)
     assert query(database_url, "select status, message from ops.run order by run_id") == [
-        ("abandoned", "its process ended without a word"),
+        ("abandoned", "its process ended before the run did"),
         ("running", None),
         ("running", None),
         ("running", None),

@@ -193,7 +193,7 @@ def test_an_alert_that_cleared_while_the_address_was_down_is_one_message_that_sa
     assert "The source is down." in message["message"]
     assert query(database_url, "select event, state from report.delivery order by 1") == [
         ("cleared", "delivered"),
-        ("opened", "overtaken"),
+        ("opened", "superseded"),
     ]
 
 
