@@ -35,7 +35,7 @@ from tests.support.rows import query
 
 FORECASTERS = ("hybrid", "baseline", "persistence")
 ERROR_COLUMNS = ["run_id", "symbol", "horizon", "forecaster", "actual_log_return", "error", "crps"]
-ERROR_COLUMNS += ["is_covered_80", "is_covered_95", "is_direction_right"]
+ERROR_COLUMNS += ["winkler_80", "winkler_95", "is_covered_80", "is_covered_95", "is_direction_right"]
 WINDOWS = (3, 12, 60, None)
 FIRST = pd.Timestamp("2010-01-01")
 _names = itertools.count(1)
