@@ -130,9 +130,9 @@ def ingest(
 
     console = make_console()
     with _working(console, verbose=verbose) as address:
-        from flows.ingest import backfill_prices
+        from flows.ingest import ingest_prices
 
-        summary = backfill_prices(source, _split(symbols), universe, first.date() if first else None)
+        summary = ingest_prices(source, _split(symbols), universe, first.date() if first else None)
     show_prices(console, summary, address)
 
 

@@ -70,10 +70,10 @@ def show_service_check(console: Console, summary: "ServiceCheckSummary") -> None
             if run_ids
         ]
         console.print(f"[bold red]Runs that {'; that '.join(parts)}.[/]", highlight=False)
-    if summary.watched.empty:
+    if summary.monitored.empty:
         console.print("No universe is in regular service yet, so no month is waited for.")
     else:
-        show_monitored(console, summary.watched)
+        show_monitored(console, summary.monitored)
     _show_alerts(
         console, summary.alerts, summary.overdue, pd.DataFrame(), has_runs=True, has_recipients=bool(summary.rounds)
     )

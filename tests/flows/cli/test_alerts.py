@@ -125,7 +125,7 @@ def test_alerts_unwatch_ends_the_watch(bellwether: Bellwether, database_url: str
     code, _, complained = bellwether("alerts", "stop_monitoring", "u")
     assert code == 4
     assert "SOURCE/UNIVERSE" in complained
-    assert "no longer watched" in bellwether("alerts", "stop_monitoring", "file/u")[1]
+    assert "no longer monitored" in bellwether("alerts", "stop_monitoring", "file/u")[1]
     assert "No universe is in regular service" in bellwether("alerts", "monitored_universes")[1]
 
 
@@ -138,7 +138,7 @@ def test_status_shows_alerts_overdue_months_and_addresses_that_fail(
     bellwether("watch")
     code, printed, _ = bellwether("status")
     assert code == 0
-    for expected in (ALERT["title"], "it answered with HTTP status 500", "bellwether alerts list"):
+    for expected in (ALERT["title"], "HTTP status 500", "bellwether alerts list"):
         assert expected in printed
 
 
