@@ -470,7 +470,7 @@ def test_delivery_of_any_sequence_is_once_per_recipient_and_event(
                 continue
             assert events[0] in ("opened", "cleared")
             assert (events[-1] == "cleared") == is_cleared
-            # Within a week only a changed title causes a reminder. Reminders are numbered, and lie between the two events.
+            # Within a week only a changed title causes a reminder. Reminders are between the two events, with numbers.
             between = events[events[0] == "opened" : len(events) - is_cleared]
             assert between == [f"reminder {number}" for number in range(1, len(between) + 1)]
     assert query(database_url, "select count(*) from report.delivery where state = 'waiting'") == [(0,)]

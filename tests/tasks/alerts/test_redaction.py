@@ -33,7 +33,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
         (
             "{'api_key': 'k'}",
             "{'api_key': 'k'}",
-        ),  # not a format of error messages; a broader rule would match ordinary words
+        ),  # no format of error messages
         ("1 of 2 symbols do; tokens: none", "1 of 2 symbols do; tokens: none"),
     ],
 )
