@@ -14,9 +14,9 @@ from pydantic_core import to_jsonable_python
 
 from sql.store import Store
 from tasks.alerts.messages import failed_run_alert
-from tasks.alerts.redaction import redact
+from tasks.alerts.redaction import describe_error
 from tasks.database import database_errors, get_store
-from tasks.errors import AlreadyPublishedError, BellwetherError, RunInProgressError
+from tasks.errors import AlreadyPublishedError, RunInProgressError
 from tasks.plans.month import MonthPlan
 
 # What shapes the numbers; recorded with every run and model.
@@ -74,7 +74,7 @@ def open_run(
                 known_at=plan.known_at,
                 mode=plan.mode,
                 symbols_requested=len(plan.instruments),
-                flow_run_id=flow_run.get_id(),
+                flow_run_id=flow_run.get_root_flow_run_id(),  # the id that the failure hooks receive
                 parameters=to_jsonable_python(parameters),
                 software=software_versions(),
                 started_at=plan.known_at,
@@ -95,29 +95,9 @@ def software_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **versions}
 
 
-def mark_recorded(error: BaseException) -> None:
-    """Note on an error that the ledger has it, for whoever else would raise an alert about it."""
-    error.__dict__["is_recorded"] = True
-
-
-def is_recorded(error: BaseException) -> bool:
-    """Whether the ledger has this error."""
-    return bool(error.__dict__.get("is_recorded"))
-
-
-def describe_error(error: BaseException) -> str:
-    """An error in a sentence for the ledger and for alerts, without secrets."""
-    if isinstance(error, BellwetherError):
-        return redact(str(error))
-    if isinstance(error, Exception):
-        return redact(f"{type(error).__name__}: {error}")
-    return "It was interrupted."
-
-
 def _fail(store: Store, run: OpenRun, error: BaseException, *, is_unattended: bool) -> None:
     message = describe_error(error)
     alert = None
     if is_unattended or isinstance(error, Exception):
         alert = failed_run_alert(run.plan.key, message, error, correction=run.plan.correction)
     store.fail_run(run.run_id, message=message, finished_at=datetime.now(UTC), outcomes=run.outcomes, alert=alert)
-    mark_recorded(error)

@@ -10,7 +10,7 @@ import psycopg2
 import pytest
 
 import flows.monthly
-from flows.ingest import backfill_prices
+from flows.ingest import ingest_prices
 from flows.monthly import monthly_forecast
 from tasks.errors import BadRequestError, DamagedModelError, NotEnoughHistoryError, PricesIncompleteError
 from tests.support.database import damage, snapshot, write_prices
@@ -198,7 +198,7 @@ def test_monthly_forecast_interrupted_at_a_step_is_completed_by_the_next_run(
         broken.setattr(flows.monthly, step, fail)
         with pytest.raises(KeyboardInterrupt):
             monthly_forecast(as_of=date(2018, 12, 31), source="sample")
-    assert query(database_url, "select status, message from ops.run") == [("failed", "It was interrupted.")]
+    assert query(database_url, "select status, message from ops.run") == [("failed", "The run was interrupted.")]
     assert query(database_url, "select count(*) from forecast.forecast_origin") == [(0,)]
     assert query(database_url, "select count(*) from report.latest_forecast") == [(0,)]
     monthly_forecast(as_of=date(2018, 12, 31), source="sample")
@@ -298,7 +298,7 @@ def test_monthly_forecast_refuses_a_damaged_model_and_takes_the_one_before(machi
     # SHA-256 of one zero byte.
     assert "Model 2 is damaged: the sha256 of its weights is 6e340b9cffb3…" in detail
     assert "by run 2" in detail
-    assert "model 1, the good one before" in detail
+    assert "model 1, the newest valid one" in detail
     assert query(database_url, statement)[0][0] == 2
     assert query(database_url, "select message like '%Model 2 is damaged%' from ops.run where run_id = 3") == [(True,)]
 
@@ -344,7 +344,7 @@ def test_monthly_forecast_run_again_after_years_of_ingestion_is_the_same_to_the_
     until_then = index_bars[index_bars["date"] <= "2013-06-30"]
     source = write_prices(tmp_path / "p.csv", until_then)
     monthly_forecast(as_of=date(2013, 6, 30), source=source)
-    backfill_prices(write_prices(tmp_path / "p.csv", index_bars))
+    ingest_prices(write_prices(tmp_path / "p.csv", index_bars))
     assert query(database_url, "select max(session) from market.daily_bar") == [(date(2018, 12, 31),)]
     monthly_forecast(as_of=date(2013, 6, 30), source=source, rerun=True)
     rows = query(database_url, "select * from forecast.forecast order by run_id, symbol, horizon, forecaster")

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import flows.monthly
-from flows.ingest import backfill_prices
+from flows.ingest import ingest_prices
 from flows.monthly import monthly_forecast
 from flows.replay import replay_run
 from tasks.errors import BadRequestError, DamagedModelError
@@ -65,7 +65,7 @@ def test_replay_run_stays_identical_when_the_past_is_corrected(
     restated.loc[restated["date"] < "2012-03-01", "adj_close"] *= 0.97
     is_corrected = (restated["ticker"] == "SPX") & (restated["date"] == "2010-05-03")
     restated.loc[is_corrected, ["close", "adj_close", "high"]] *= 1.02
-    backfill_prices(write_prices(tmp_path / "p.csv", restated), first=date(1999, 1, 1))
+    ingest_prices(write_prices(tmp_path / "p.csv", restated), first=date(1999, 1, 1))
     assert query(database_url, "select count(*) from market.corporate_action where kind = 'dividend'")[0][0] >= 2
     assert query(database_url, "select symbol, session from market.bar_revision") == [("SPX", date(2010, 5, 3))]
 
@@ -146,7 +146,11 @@ def test_replay_run_answers_in_one_sentence_when_there_is_nothing_to_replay(
         with pytest.raises(BadRequestError, match=f"There is no run {run_id} here"):
             replay_run(run_id)
     for status, finished_at, sentence in (
-        ("failed", "now()", "Run 1 failed and published nothing, so there is nothing to replay: It was interrupted."),
+        (
+            "failed",
+            "now()",
+            "Run 1 failed and published nothing, so there is nothing to replay: The run was interrupted.",
+        ),
         ("abandoned", "now()", "Run 1 was abandoned and published nothing"),
         ("running", "null", "Run 1 is not over yet"),
     ):
