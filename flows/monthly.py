@@ -161,7 +161,7 @@ def forecast_month(
     try:
         with open_run(store, plan, flow_run.get_parameters(), is_unattended=unattended) as run:
             fetched = fetch_bars(plan.prices, chunk_symbols)
-            plan = run.learn()
+            plan = run.freeze_known_at()
 
             checked = join_checked(check_bars.map(unmapped(plan), split_fetched(fetched, chunk_symbols)).result())
             run.outcomes = checked.outcomes
