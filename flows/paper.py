@@ -7,7 +7,8 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
-from tasks.research.paper import CONFIGS, keep_results, plan_paper, read_series, train_networks
+from tasks.plans.paper import CONFIGS, plan_paper
+from tasks.research.paper import keep_results, read_series, train_networks
 from tasks.research.paper_figures import draw_pictures
 from tasks.research.paper_table import PaperSummary
 from tasks.settings import Interval, get_settings

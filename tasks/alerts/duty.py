@@ -29,7 +29,8 @@ from tasks.errors import (
     RunInProgressError,
 )
 from tasks.month.run import describe_error, is_recorded
-from tasks.plans.month import DEFAULT_EXCHANGE, MonthPlan, name_universe
+from tasks.plans.month import MonthPlan
+from tasks.plans.universe import DEFAULT_EXCHANGE, name_universe
 from tasks.progress import log_line
 from tasks.settings import get_settings
 

@@ -29,7 +29,7 @@ from tasks.month.train import Choice
 from tasks.plans.month import MonthPlan
 from tasks.progress import log_line
 from tasks.retries import STEP
-from tasks.sources import Outcome
+from tasks.sources.base import Outcome
 
 MONITORED_HORIZONS = (1, 3, 6, 12)
 SYMBOL_MONTHS = 12

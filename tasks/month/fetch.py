@@ -14,11 +14,11 @@ from sql.store import MergedBars, Store
 from tasks.calendars import last_closed_session
 from tasks.database import database_errors, get_store
 from tasks.errors import PricesIncompleteError, SourceUnavailableError
-from tasks.plans.month import PricesPlan, open_request_source
+from tasks.plans.prices import PricesPlan, open_request_source
 from tasks.progress import log_line, show_progress
 from tasks.retries import STEP
 from tasks.settings import get_settings
-from tasks.sources import Fetched, Outcome, Source, SourceOutcome
+from tasks.sources.base import Fetched, Outcome, Source, SourceOutcome
 
 OVERLAP_DAYS = 30  # fetched again with every run, so that what a source corrects within a month is seen
 REFRESH_DAYS = 365  # after which the whole history is asked for again, so that older corrections are seen, too

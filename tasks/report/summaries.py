@@ -9,7 +9,8 @@ import pandas as pd
 
 from sql.store import MonthKey, Store
 from tasks.database import database_errors
-from tasks.plans.month import MonthPlan, PricesPlan
+from tasks.plans.month import MonthPlan
+from tasks.plans.prices import PricesPlan
 
 EXAMPLE_QUERIES = {
     "The next month of every stock, in prices": (

@@ -16,8 +16,9 @@ from model import Floats
 from model.paper.experiment import NETWORKS, Experiment, autocorrelation
 from model.paper.training import PaperTrained
 from tasks.errors import BadRequestError
+from tasks.plans.paper import PaperPlan
 from tasks.progress import log_line
-from tasks.research.paper import PaperPlan, Series
+from tasks.research.paper import Series
 from tasks.retries import STEP
 
 # Okabe and Ito's colours, which stay apart for colour-blind eyes; each kind of line has its own shape, too.

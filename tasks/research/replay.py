@@ -15,10 +15,12 @@ from tasks.month.check import drop_rejected, read_months
 from tasks.month.forecast import describe_origins
 from tasks.month.run import software_versions
 from tasks.month.train import build_panel, fine_tune_model, train_from_scratch
-from tasks.plans.month import Instrument, MonthPlan, PricesPlan
+from tasks.plans.month import MonthPlan
+from tasks.plans.prices import PricesPlan
+from tasks.plans.universe import Instrument
 from tasks.processes import quiet_stderr
 from tasks.progress import log_line, show_progress
-from tasks.registry import fingerprint, restore, weights_sha256
+from tasks.registry import fingerprint_months, restore, weights_sha256
 from tasks.retries import STEP
 
 _ROW = ["symbol", "horizon", "forecaster"]
@@ -209,7 +211,7 @@ def compare_with_stored(
         one_sided=one_sided,
         changed_origins=_changed_origins(run.origins, origins),
         stored_fingerprint=run.model.data_fingerprint if run.model.run_id == run.run_id else None,
-        found_fingerprint=fingerprint(months),
+        found_fingerprint=fingerprint_months(months),
         software=pd.DataFrame(versions, columns=["name", "then", "now"]),
         retrained_sha256=retrained_sha256,
     )

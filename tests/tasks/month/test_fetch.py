@@ -10,7 +10,9 @@ from sql.store import MonthKey
 from tasks.errors import PricesIncompleteError, SourceUnavailableError
 from tasks.month.check import OUTCOME_COLUMNS, Checked, require_coverage
 from tasks.month.fetch import _first_to_fetch, _is_complete, require_any
-from tasks.plans.month import Instrument, MonthPlan, PricesPlan
+from tasks.plans.month import MonthPlan
+from tasks.plans.prices import PricesPlan
+from tasks.plans.universe import Instrument
 
 NOW = datetime(2026, 11, 3, 11, 0, tzinfo=UTC)  # a Tuesday, before New York opens
 

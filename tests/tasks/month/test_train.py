@@ -28,8 +28,9 @@ from tasks.errors import BadRequestError, DamagedModelError, NotEnoughHistoryErr
 from tasks.month.check import Checked
 from tasks.month.compare import compare_candidates, holdout_positions
 from tasks.month.train import Candidate, Candidates, train_candidates
-from tasks.plans.month import MonthPlan, PricesPlan
-from tasks.registry import StoredModel, find_champion, fingerprint, make_version, restore
+from tasks.plans.month import MonthPlan
+from tasks.plans.prices import PricesPlan
+from tasks.registry import StoredModel, find_champion, fingerprint_months, make_version, restore
 
 CONFIG = replace(ForecasterConfig(), units=2, seeds=(1,))
 KEY = MonthKey(source="file", universe="test", origin_month=date(2009, 12, 1))
@@ -334,12 +335,12 @@ def test_make_version_holds_the_bytes_and_their_digest() -> None:
 
 
 def test_fingerprint_is_of_the_values_whatever_the_order() -> None:
-    print_of = fingerprint(MONTHS)
-    assert fingerprint(MONTHS.sample(frac=1.0, random_state=1)) == print_of
+    print_of = fingerprint_months(MONTHS)
+    assert fingerprint_months(MONTHS.sample(frac=1.0, random_state=1)) == print_of
     not_final = MONTHS.tail(1).assign(month=pd.Timestamp("2010-01-01"), is_final=False)
-    assert fingerprint(pd.concat([MONTHS, not_final])) == print_of
+    assert fingerprint_months(pd.concat([MONTHS, not_final])) == print_of
     for name in ("open", "high", "low", "close", "volume", "log_return", "realised_variance"):
         changed = MONTHS.copy()
         changed.loc[7, name] = np.nextafter(changed.loc[7, name], np.inf)
-        assert fingerprint(changed) != print_of, name
-    assert fingerprint(MONTHS.assign(symbol=MONTHS["symbol"].replace("B", "C"))) != print_of
+        assert fingerprint_months(changed) != print_of, name
+    assert fingerprint_months(MONTHS.assign(symbol=MONTHS["symbol"].replace("B", "C"))) != print_of
