@@ -54,3 +54,6 @@ def backfill_prices(
     require_any(fetched)
     screen_bars.map(split_fetched(fetched, chunk_symbols)).result()
     return summarise_prices(store, plan, fetched)
+
+
+ingest_prices = backfill_prices
