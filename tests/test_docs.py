@@ -15,8 +15,8 @@ from model.quality.screening import RULES
 from tasks import errors
 from tasks.report.summaries import EXAMPLE_QUERIES
 from tasks.settings import Settings
-from tasks.sources import Outcome
-from tasks.sources.files.rows import FINDING_RULES
+from tasks.sources.base import Outcome
+from tasks.sources.files.prices import FINDING_RULES
 from tests.support.rows import query
 
 ROOT = Path(__file__).resolve().parent.parent

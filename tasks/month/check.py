@@ -17,7 +17,7 @@ from tasks.errors import PricesIncompleteError
 from tasks.plans.month import MonthPlan
 from tasks.progress import log_line
 from tasks.retries import STEP
-from tasks.sources import Outcome
+from tasks.sources.base import Outcome
 
 OUTCOME_COLUMNS = ["symbol", "outcome", "reason", "last_session", "months"]
 

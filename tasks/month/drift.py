@@ -27,7 +27,7 @@ from tasks.month.train import Choice
 from tasks.plans.month import MonthPlan
 from tasks.progress import log_line
 from tasks.retries import STEP
-from tasks.sources import Outcome
+from tasks.sources.base import Outcome
 
 FEWEST_EXPECTATION_MONTHS = DriftConfig().fewest_expectation_months
 FEWEST_MONTHS = DriftConfig().fewest_months

@@ -14,11 +14,11 @@ from sql.store import MergedBars, Store
 from tasks.calendars import last_closed_session
 from tasks.database import database_errors, get_store
 from tasks.errors import PricesIncompleteError, SourceUnavailableError
-from tasks.plans.month import PricesPlan, open_request_source
+from tasks.plans.prices import PricesPlan, open_request_source
 from tasks.progress import log_line, show_progress
 from tasks.retries import STEP
 from tasks.settings import get_settings
-from tasks.sources import Fetched, Outcome, Source, SourceOutcome
+from tasks.sources.base import Fetched, Outcome, Source, SourceOutcome
 
 OVERLAP_DAYS = 30
 """Days before the last stored session that every run fetches again, to detect corrections within a month."""

@@ -12,7 +12,7 @@ from tasks.month.train import Choice
 from tasks.plans.month import MonthPlan
 from tasks.progress import log_line
 from tasks.retries import STEP
-from tasks.sources import Outcome
+from tasks.sources.base import Outcome
 
 FORECAST_KEYS = ["symbol", "origin_month", "horizon", "target_month", "forecaster", "is_served"]
 

@@ -16,7 +16,7 @@ from tasks.month.score import ERROR_COLUMNS
 from tasks.month.train import Choice
 from tasks.progress import log_line
 from tasks.retries import STEP
-from tasks.sources import Outcome
+from tasks.sources.base import Outcome
 
 
 @task(name="publish", **STEP)

@@ -21,7 +21,7 @@ from tasks.month.ensemble import train_ensemble
 from tasks.plans.month import MonthPlan
 from tasks.processes import quiet_stderr
 from tasks.progress import log_line, show_progress
-from tasks.registry import Refusal, StoredModel, find_champion, fingerprint
+from tasks.registry import Refusal, StoredModel, find_champion, fingerprint_months
 from tasks.retries import STEP
 
 CONFIG = ForecasterConfig()
@@ -115,7 +115,7 @@ def train_candidates(plan: MonthPlan, config: ForecasterConfig, checked: Checked
             models.append(_retrained(panel, config))
         if len(models) == 1 and models[0].name == "keep":
             log_line("train", f"model {champion.model_version_id} kept, no training due")
-    return Candidates(tuple(models), config, fingerprint(checked.months), refused)
+    return Candidates(tuple(models), config, fingerprint_months(checked.months), refused)
 
 
 def build_panel(months: pd.DataFrame, config: ForecasterConfig) -> Panel:

@@ -10,7 +10,8 @@ import pandas as pd
 from sql.store import MonthKey, Store
 from tasks.database import database_errors
 from tasks.plans.backtest import BacktestPlan
-from tasks.plans.month import MonthPlan, PricesPlan
+from tasks.plans.month import MonthPlan
+from tasks.plans.prices import PricesPlan
 from tasks.research.backtest import BacktestResults, History
 
 EXAMPLE_QUERIES = {

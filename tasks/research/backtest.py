@@ -36,7 +36,7 @@ from tasks.month.run import software_versions
 from tasks.plans.backtest import BacktestPlan, require_first_origin
 from tasks.processes import quiet_stderr, worker_pool
 from tasks.progress import log_line, show_progress
-from tasks.registry import fingerprint
+from tasks.registry import fingerprint_months
 from tasks.retries import STEP
 
 _SHOWN = 5
@@ -136,7 +136,7 @@ def read_history(
     count = int(together["symbol"].nunique())
     line = f"{count} of {len(symbols)} symbols, {usable.min():%Y-%m} to {usable.max():%Y-%m}"
     log_line("read", f"{line}; dropped: {_some(notes)}" if notes else line)
-    return History(path, count, fingerprint(together))
+    return History(path, count, fingerprint_months(together))
 
 
 def forecast_folds(plan: BacktestPlan, config: ForecasterConfig, history: History) -> list[tuple[Fold, Path]]:

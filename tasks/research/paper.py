@@ -5,9 +5,8 @@ import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import as_completed
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
-from pathlib import Path
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,6 @@ from model.paper.experiment import (
     PAPER_NETWORKS,
     PAPER_SCALERS,
     Experiment,
-    PaperConfig,
     fill_gaps,
     forecast_linear,
     in_last_shares,
@@ -32,38 +30,15 @@ from tasks.calendars import month_table
 from tasks.database import database_errors, get_store
 from tasks.errors import BadRequestError, NotEnoughHistoryError, SourceUnavailableError
 from tasks.month.run import software_versions
-from tasks.plans.month import open_request_source
+from tasks.plans.paper import PaperPlan, require_interval
+from tasks.plans.prices import open_request_source
 from tasks.processes import affordable_workers, worker_pool
 from tasks.progress import log_line, show_progress
 from tasks.retries import STEP
-from tasks.settings import Interval, Settings, get_settings
-from tasks.sources import ACTION_TYPES, Fetched, Outcome, stack
+from tasks.settings import get_settings
+from tasks.sources.base import ACTION_TYPES, Fetched, Outcome, stack
 
-MOST_PROCESSES = 8
-"""Largest number of parallel trainings."""
-CONFIGS: dict[Interval, PaperConfig] = {
-    "daily": PaperConfig(),
-    # An epoch of monthly bars has few steps: batches are smaller, and epochs more. Chosen by `benchmarks.paper`.
-    "monthly": PaperConfig(
-        batch_windows=16, learning_rate=1e-3, is_rate_falling=False, dropout=0.2, epochs=300, patience=30
-    ),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class PaperPlan:
-    """A request for the experiment, checked and completed."""
-
-    source_spec: str
-    symbol: str
-    interval: Interval
-    first: date | None
-    """First session of the series; None for all."""
-    config: PaperConfig
-    directory: Path
-    """Directory of the figures."""
-    requested_at: datetime
-    """Time of the request, UTC. Sessions that closed later are not used."""
+MOST_PROCESSES = 8  # trainings at a time, however many cores there are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,52 +50,6 @@ class Series:
     bars: pd.DataFrame = field(repr=False)
     """Columns of `model.paper.experiment.fill_gaps`."""
     experiments: tuple[Experiment, ...]
-
-
-def plan_paper(
-    settings: Settings,
-    *,
-    source_spec: str,
-    symbol: str,
-    interval: Interval,
-    seeds: int,
-    first: date | None,
-    directory: Path | None,
-    config: PaperConfig,
-    now: datetime,
-) -> PaperPlan:
-    """Check a request and complete it with defaults.
-
-    Args:
-        settings: Settings of the process.
-        source_spec: `sample`, `file:PATH` or `yahoo`.
-        symbol: Symbol, as the source spells it.
-        interval: `daily` or `monthly` bars.
-        seeds: Number of trainings of each network, with the seeds 1, 2, ...
-        first: First session of the series; default: all.
-        directory: Directory of the figures; default: `paper` in the home directory.
-        config: The scientific choices; its seeds are replaced.
-        now: Current time, UTC.
-
-    Raises:
-        BadRequestError: if the source does not have the symbol, or has only monthly bars and daily ones are requested.
-    """
-    listed = open_request_source(source_spec, settings).instruments()
-    if listed is not None:
-        known = listed.set_index("symbol")["bar_interval"]
-        if symbol not in known.index:
-            some = ", ".join(known.index[:5])
-            raise BadRequestError(f"The source {source_spec} has no symbol {symbol}; it has {some}, for example.")
-        _require_interval(symbol, known[symbol], interval)
-    return PaperPlan(
-        source_spec=source_spec,
-        symbol=symbol,
-        interval=interval,
-        first=first,
-        config=replace(config, seeds=tuple(range(1, seeds + 1))),
-        directory=directory or settings.home / "paper",
-        requested_at=now,
-    )
 
 
 @task(name="read", **STEP)
@@ -136,9 +65,9 @@ def read_series(plan: PaperPlan) -> Series:
     fetched = source.fetch({plan.symbol: None}, plan.requested_at)
     outcome = fetched.outcomes[0]
     if outcome.outcome is not Outcome.OK:
-        kind = BadRequestError if fetched.is_answered else SourceUnavailableError
+        kind = BadRequestError if fetched.has_response else SourceUnavailableError
         raise kind(f"The bars of {plan.symbol} could not be fetched: {outcome.outcome}, {outcome.reason}.")
-    _require_interval(plan.symbol, fetched.instruments["bar_interval"].iloc[0], plan.interval)
+    require_interval(plan.symbol, fetched.instruments["bar_interval"].iloc[0], plan.interval)
     bars = _steps(fetched, plan)
     filled = fill_gaps(bars if plan.first is None else bars[bars["session"] >= pd.Timestamp(plan.first)])
     try:
@@ -220,12 +149,6 @@ def store_results(plan: PaperPlan, series: Series, trained: Sequence[PaperTraine
 def _cores() -> int:
     """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _require_interval(symbol: str, finest: str, requested: Interval) -> None:
-    """Reject a request for daily bars of a symbol with monthly ones."""
-    if requested == "daily" and finest == "monthly":
-        raise BadRequestError(f"The source has only monthly bars of {symbol}: use `--interval monthly`.")
 
 
 def _steps(fetched: Fetched, plan: PaperPlan) -> pd.DataFrame:

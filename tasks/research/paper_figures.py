@@ -16,8 +16,9 @@ from model import Floats
 from model.paper.experiment import PAPER_NETWORKS, Experiment, autocorrelation
 from model.paper.training import PaperTrained
 from tasks.errors import BadRequestError
+from tasks.plans.paper import PaperPlan
 from tasks.progress import log_line
-from tasks.research.paper import PaperPlan, Series
+from tasks.research.paper import Series
 from tasks.retries import STEP
 
 # Okabe and Ito (2008): colours that colour-blind readers can tell apart. Line styles differ as well.

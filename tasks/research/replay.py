@@ -16,7 +16,7 @@ from tasks.month.run import software_versions
 from tasks.month.train import build_panel, fine_tune_model, train_from_scratch
 from tasks.processes import quiet_stderr
 from tasks.progress import log_line
-from tasks.registry import fingerprint, restore, weights_sha256
+from tasks.registry import fingerprint_months, restore, weights_sha256
 from tasks.research.stored_run import StoredRun
 from tasks.retries import STEP
 
@@ -153,7 +153,7 @@ def compare_with_stored(
         one_sided=one_sided,
         changed_origins=_changed_origins(run.origins, origins),
         stored_fingerprint=run.model.data_fingerprint if run.model.run_id == run.run_id else None,
-        replayed_fingerprint=fingerprint(months),
+        replayed_fingerprint=fingerprint_months(months),
         software=pd.DataFrame(versions, columns=["name", "then", "now"]),
         model_sha256=weights_sha256(restore(run.model)),
         retrained_sha256=retrained_sha256,

@@ -10,7 +10,9 @@ from sql.store import ModelVersion, MonthKey, Store
 from tasks.database import database_errors
 from tasks.errors import BadRequestError
 from tasks.month.check import drop_rejected, read_months
-from tasks.plans.month import Instrument, MonthPlan, PricesPlan
+from tasks.plans.month import MonthPlan
+from tasks.plans.prices import PricesPlan
+from tasks.plans.universe import Instrument
 from tasks.progress import log_line, show_progress
 from tasks.retries import STEP
 

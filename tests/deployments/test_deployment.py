@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from tasks.calendars import has_calendar
-from tasks.plans.month import read_universe
+from tasks.plans.universe import read_universe
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNBOOK = (ROOT / "docs/operations.md").read_text(encoding="utf-8")

@@ -11,11 +11,12 @@ import pandas as pd
 
 from model.config import ForecasterConfig
 from model.forecaster.baseline import Baseline
-from model.forecaster.features import INPUTS, TERMS, make_panel
+from model.forecaster.features import NETWORK_INPUTS, TERMS, make_panel
 from model.forecaster.forecaster import Forecaster
 from model.forecaster.serialization import to_bytes
 from sql.store import ModelVersion, MonthKey
-from tasks.plans.month import MonthPlan, PricesPlan
+from tasks.plans.month import MonthPlan
+from tasks.plans.prices import PricesPlan
 
 CONFIG = replace(ForecasterConfig(), units=2, seeds=(1,))
 KEY = MonthKey(source="file", universe="test", origin_month=date(2009, 12, 1))
@@ -59,14 +60,14 @@ def make_forecaster(config: ForecasterConfig = CONFIG, **changes: Any) -> Foreca
     parts: dict[str, Any] = {
         "config": config,
         "baseline": Baseline(
-            centre=np.zeros(horizons),
+            location=np.zeros(horizons),
             beta=np.zeros((horizons, terms)),
             intercept=np.zeros(horizons),
-            shape=np.tile(gaussian, (horizons, 1)),
+            standardised_quantiles=np.tile(gaussian, (horizons, 1)),
             outside=np.full(horizons, 0.2),
         ),
-        "input_mean": np.zeros(len(INPUTS)),
-        "input_deviation": np.ones(len(INPUTS)),
+        "input_mean": np.zeros(len(NETWORK_INPUTS)),
+        "input_deviation": np.ones(len(NETWORK_INPUTS)),
         "networks": (),
         "trained": pd.DataFrame({"seed": [1], "epochs": [0], "validation_loss": [1.0]}),
     }

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.sources.yahoo.pacing import Limits
+from tasks.sources.yahoo.pace import Limits
 from tasks.sources.yahoo.source import YahooSource
 from tests.support.yahoo_server import YahooServer
 

@@ -10,7 +10,7 @@ import pytest
 
 import model.forecaster.serialization
 import tasks.registry
-from model.evaluation.gate import judge
+from model.evaluation.gate import evaluate
 from model.forecaster.serialization import to_bytes
 from sql.store import ModelVersion, MonthKey
 from tasks.alerts.messages import damaged_model_alerts
@@ -78,7 +78,7 @@ def test_age_months_counts_from_the_run_that_trained_it() -> None:
 
 def test_make_version_holds_the_bytes_and_their_digest() -> None:
     forecaster = make_forecaster()
-    verdict = judge(pd.DataFrame(columns=["horizon", "origin_month", "symbol", "forecaster", "crps"]), CONFIG)
+    verdict = evaluate(pd.DataFrame(columns=["horizon", "origin_month", "symbol", "forecaster", "crps"]), CONFIG)
     version = make_version(
         forecaster,
         verdict,

@@ -8,7 +8,9 @@ import pytest
 from sql.store import MonthKey
 from tasks.errors import PricesIncompleteError
 from tasks.month.check import OUTCOME_COLUMNS, Checked, require_coverage
-from tasks.plans.month import Instrument, MonthPlan, PricesPlan
+from tasks.plans.month import MonthPlan
+from tasks.plans.prices import PricesPlan
+from tasks.plans.universe import Instrument
 
 NOW = datetime(2026, 11, 3, 11, 0, tzinfo=UTC)
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 
 import tasks.month.compare
-from model.evaluation.gate import judge
-from model.forecaster.features import INPUTS
+from model.evaluation.gate import evaluate
+from model.forecaster.features import NETWORK_INPUTS
 from model.forecaster.forecaster import Forecaster
 from tasks.errors import NotEnoughHistoryError
 from tasks.month.compare import compare_candidates, holdout_positions
@@ -66,7 +66,7 @@ def test_compare_candidates_makes_a_version_of_the_selected_one(
     models = tuple(
         replace(
             make_candidate(name, date(2007, 10, 1), 12 if name == "keep" else None),
-            forecaster=make_forecaster(input_mean=np.full(len(INPUTS), level)),
+            forecaster=make_forecaster(input_mean=np.full(len(NETWORK_INPUTS), level)),
             parent_id=12 if name == "fine_tune" else None,
         )
         for name, level in levels.items()
@@ -87,4 +87,4 @@ def test_compare_candidates_makes_a_version_of_the_selected_one(
     assert rows["crps"].tolist() == pytest.approx([0.9, 0.89, 1.0, 1.0])
     assert "1.11% below that of keep over 26 judged months" in rows.loc["keep", "reason"]
     assert rows.loc["retrain", "reason"].startswith("fine_tune is preferred to retrain")
-    assert choice.reason.endswith(judge(score(models[1].forecaster, None, None), CONFIG).reason)
+    assert choice.reason.endswith(evaluate(score(models[1].forecaster, None, None), CONFIG).reason)

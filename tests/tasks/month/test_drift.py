@@ -24,7 +24,8 @@ from tasks.alerts.messages import cleared_alerts, drift_alerts
 from tasks.month.check import Checked
 from tasks.month.drift import DRIFT_COLUMNS, MONITORED_HORIZONS, DriftResult, check_drift
 from tasks.month.train import Choice
-from tasks.plans.month import MonthPlan, PricesPlan
+from tasks.plans.month import MonthPlan
+from tasks.plans.prices import PricesPlan
 
 CONFIG = replace(ForecasterConfig(), units=2, seeds=(1,))
 QUANTILES = quantile_names(CONFIG.quantile_levels)

@@ -8,7 +8,8 @@ import pytest
 
 from tasks.errors import PricesIncompleteError, SourceUnavailableError
 from tasks.month.fetch import _first_to_fetch, _is_complete, require_any
-from tasks.plans.month import Instrument, PricesPlan
+from tasks.plans.prices import PricesPlan
+from tasks.plans.universe import Instrument
 
 NOW = datetime(2026, 11, 3, 11, 0, tzinfo=UTC)  # a Tuesday, before New York opens
 

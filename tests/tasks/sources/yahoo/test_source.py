@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.sources import Fetched, Outcome
-from tasks.sources.yahoo.pacing import Limits
+from tasks.sources.base import Fetched, Outcome
+from tasks.sources.yahoo.pace import Limits
 from tasks.sources.yahoo.source import YahooSource
 from tests.support.yahoo_server import Fault, YahooServer, make_result, read_recording
 
@@ -204,7 +204,7 @@ def test_fetch_refuses_an_exchange_without_a_calendar(
     )
     (outcome,) = open_yahoo().fetch({"BTC-USD": None}, NOW).outcomes
     assert outcome.outcome is Outcome.REJECTED
-    assert outcome.reason == "no calendar is known here for Yahoo's exchange 'CCC' (instrument type 'CRYPTOCURRENCY')"
+    assert outcome.reason == "no calendar for Yahoo's exchange 'CCC' (instrument type 'CRYPTOCURRENCY')"
 
 
 def test_fetch_refuses_prices_without_a_currency(yahoo_server: YahooServer, open_yahoo: OpenYahoo) -> None:
@@ -212,7 +212,7 @@ def test_fetch_refuses_prices_without_a_currency(yahoo_server: YahooServer, open
     (outcome,) = open_yahoo().fetch({"X": None}, NOW).outcomes
     assert (outcome.outcome, outcome.reason) == (
         Outcome.REJECTED,
-        "Yahoo names no currency for it (exchange 'NYQ')",
+        "no currency in Yahoo's response (exchange 'NYQ')",
     )
 
 
@@ -230,11 +230,11 @@ FAULTS = [
     (Fault.INVALID_CRUMB, Outcome.SOURCE_ERROR, "HTTP 401: Invalid Crumb, attempt 2 of 2"),
     (Fault.SERVER_ERROR, Outcome.SOURCE_ERROR, "HTTP 500 without a chart, text/html (JSONDecodeError), attempt 2 of 2"),
     (Fault.SERVER_ERROR_CHART, Outcome.SOURCE_ERROR, "HTTP 500: upstream, attempt 2 of 2"),
-    (Fault.ODD_CHART, Outcome.SOURCE_ERROR, "HTTP 200 with a chart that cannot be read (KeyError), attempt 2 of 2"),
-    (Fault.NO_CHART, Outcome.SOURCE_ERROR, "HTTP 200 with a chart that cannot be read"),
+    (Fault.ODD_CHART, Outcome.SOURCE_ERROR, "HTTP 200 with an unreadable chart (KeyError), attempt 2 of 2"),
+    (Fault.NO_CHART, Outcome.SOURCE_ERROR, "HTTP 200 with an unreadable chart"),
     (Fault.DOWN, Outcome.SOURCE_ERROR, "HTTP 200 without a chart, text/html"),
-    (Fault.TRUNCATED, Outcome.SOURCE_ERROR, "no whole answer from Yahoo (IncompleteRead), attempt 2 of 2"),
-    (Fault.SLOW, Outcome.SOURCE_ERROR, "no whole answer from Yahoo (Timeout), attempt 2 of 2"),
+    (Fault.TRUNCATED, Outcome.SOURCE_ERROR, "no complete response from Yahoo (IncompleteRead), attempt 2 of 2"),
+    (Fault.SLOW, Outcome.SOURCE_ERROR, "no complete response from Yahoo (Timeout), attempt 2 of 2"),
 ]
 
 
@@ -251,7 +251,7 @@ def test_fetch_tells_faults_apart(
     yahoo_server.results |= {"BAD": make_result(TWO_DAYS), "GOOD": make_result(TWO_DAYS)}
     source = open_yahoo(limits=Limits(attempts=2, timeout_seconds=0.4 if fault is Fault.SLOW else 5.0))
     if is_known:
-        assert source.fetch({"BAD": None}, NOW).is_answered
+        assert source.fetch({"BAD": None}, NOW).has_response
     yahoo_server.fail("BAD", fault)
 
     fetched = source.fetch(dict.fromkeys(["BAD", "GOOD"]), NOW)
@@ -337,17 +337,17 @@ def test_fetch_stops_asking_when_a_rate_limit_outlasts_the_waits(
 
     assert 240.0 <= sum(waits) <= 300.0
     assert set(outcomes(fetched).values()) == {Outcome.RATE_LIMITED}
-    assert not fetched.is_answered
+    assert not fetched.has_response
     assert fetched.bars.empty
     # Five open it, three more may be under way; two requests each.
     assert yahoo_server.chart_requests <= 2 * (5 + 3 + len(waits))
     reason = fetched.outcomes[-1].reason
-    assert reason.startswith("not asked: the source refused ")
+    assert reason.startswith("not requested: the source refused ")
     assert "(HTTP 429: too many requests)" in reason
 
     asked = yahoo_server.chart_requests
     (later,) = source.fetch({"LATER": None}, NOW).outcomes
-    assert (later.outcome, later.reason.partition(":")[0]) == (Outcome.RATE_LIMITED, "not asked")
+    assert (later.outcome, later.reason.partition(":")[0]) == (Outcome.RATE_LIMITED, "not requested")
     assert yahoo_server.chart_requests == asked
 
     yahoo_server.fail_all(Fault.RATE_LIMITED, times=0)
@@ -362,8 +362,8 @@ def test_fetch_stops_asking_a_source_that_never_answers(yahoo_server: YahooServe
     limits = Limits(timeout_seconds=0.1, refusals_to_open=3, wait_budget_seconds=100.0)
     fetched = open_yahoo(limits=limits, sleep=waits.append).fetch(dict.fromkeys(symbols), NOW)
     assert set(outcomes(fetched).values()) == {Outcome.SOURCE_ERROR}
-    assert fetched.outcomes[-1].reason.startswith("not asked: the source refused ")
-    assert "(no whole answer from Yahoo (Timeout))" in fetched.outcomes[-1].reason
+    assert fetched.outcomes[-1].reason.startswith("not requested: the source refused ")
+    assert "(no complete response from Yahoo (Timeout))" in fetched.outcomes[-1].reason
     assert yahoo_server.chart_requests <= 3 + 3 + len(waits)
 
 
@@ -387,8 +387,8 @@ def test_fetch_gives_up_when_told_to_stay_away_longer_than_it_may_wait(
     waits: list[float] = []
     fetched = open_yahoo(sleep=waits.append, max_workers=1).fetch(dict.fromkeys("ABC"), NOW)
     assert set(outcomes(fetched).values()) == {Outcome.RATE_LIMITED}
-    assert "come back in 3600 s" in fetched.outcomes[0].reason
-    assert [each.reason.startswith("not asked") for each in fetched.outcomes] == [False, True, True]
+    assert "retry after 3600 s" in fetched.outcomes[0].reason
+    assert [each.reason.startswith("not requested") for each in fetched.outcomes] == [False, True, True]
     assert waits == []
     assert yahoo_server.chart_requests == 2
 
@@ -411,7 +411,7 @@ def test_fetch_passes_over_a_retry_after_that_is_no_number(
     yahoo_server.fail("A", Fault.RATE_LIMITED, times=2)
     yahoo_server.retry_after = retry_after
     waits: list[float] = []
-    assert open_yahoo(sleep=waits.append).fetch({"A": None}, NOW).is_answered
+    assert open_yahoo(sleep=waits.append).fetch({"A": None}, NOW).has_response
     assert len(waits) == 1
     assert waits[0] <= 2.0
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.sources import Outcome, SourceOutcome
-from tasks.sources.yahoo.pacing import REQUESTS_PER_ATTEMPT, BudgetSpentError, Limits, Pace
+from tasks.sources.base import Outcome, SourceOutcome
+from tasks.sources.yahoo.pace import REQUESTS_PER_ATTEMPT, BudgetSpentError, Limits, Pace
 
 REFUSAL = SourceOutcome("X", Outcome.RATE_LIMITED, "HTTP 429: too many requests")
 COOL_DOWN = Limits(cool_down_seconds=30.0, longest_wait_seconds=60.0, refusals_to_open=5, wait_budget_seconds=300.0)
