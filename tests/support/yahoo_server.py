@@ -69,7 +69,7 @@ def make_result(
     volume: int = 1_000,
     **meta: Any,
 ) -> dict[str, Any]:
-    """Make a chart result: bars with open = high = low = close, at 09:30; splits like "4:1"; `meta` replaces defaults."""
+    """Make a chart result: bars with open = high = low = close, at 09:30; splits like "4:1"; `meta` overrides."""
 
     def moment(day: str) -> int:
         return int(datetime.combine(date.fromisoformat(day), time(9, 30), ZoneInfo(zone)).timestamp())
@@ -123,7 +123,7 @@ class YahooServer:
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
 
     def fail(self, symbol: str, fault: Fault, times: float = float("inf")) -> None:
-        """Respond to the next `times` chart requests for the symbol with a fault; yfinance repeats a refused one once."""
+        """Respond to the next `times` chart requests for a symbol with a fault; yfinance repeats a refused one."""
         self._faults[symbol] = (fault, times)
 
     def fail_all(self, fault: Fault, times: float = float("inf")) -> None:
