@@ -7,11 +7,20 @@ from typing import Any
 
 import pandas as pd
 
+from model.evaluation import scores
 from sql import store
 from sql.server import lifecycle as server
-from sql.store import Store
+from sql.store import ScoreFunctions, Store
 from tasks.errors import AlreadyPublishedError, BadRequestError, DatabaseUnavailableError
 from tasks.settings import Settings, get_settings
+
+SCORE_FUNCTIONS = ScoreFunctions(
+    month_scores=scores.month_scores,
+    scorecard=scores.scorecard,
+    backtest_scorecard=scores.backtest_scorecard,
+    windows=[months for months in scores.WINDOWS if months is not None],
+)
+"""The arithmetic of scores for every store that writes errors: `sql` computes none."""
 
 
 @contextmanager
@@ -51,7 +60,7 @@ def get_store() -> Store:
     settings = get_settings()
     url = database_url(settings)
     with database_errors():
-        opened = Store(url, connections=settings.database_connections)
+        opened = Store(url, connections=settings.database_connections, score_functions=SCORE_FUNCTIONS)
         if not opened.is_current():
             opened.upgrade()
         return opened

@@ -75,7 +75,9 @@ def database_url(postgres_home: Path, superuser_url: str, template_database: str
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
     """A store with the newest schema and no rows."""
-    with Store(database_url) as opened:
+    from tasks.database import SCORE_FUNCTIONS
+
+    with Store(database_url, score_functions=SCORE_FUNCTIONS) as opened:
         yield opened
 
 
