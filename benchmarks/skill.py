@@ -55,7 +55,7 @@ def run() -> str:
     panel = make_panel(months, config)
     past = panel.until(END)
     forecaster = train(past, split_origins(len(past.months), config, has_holdout=False), config)
-    origins = panel.records_of(list(ORIGINS))
+    origins = panel.positions_of(list(ORIGINS))
     scored = score_origins(forecaster, panel, origins)
     losses = scored.groupby(["horizon", "origin_month", "forecaster"])["crps"].mean().unstack("forecaster")
     end = len(past.months) - 1

@@ -9,7 +9,19 @@ from typing import Any, Self
 
 RENAMED_CHOICES = {"judged_months": "holdout_months", "centre_shrinkage": "location_shrinkage"}
 """Names of choices in models of format 2, and their names today."""
-CHOICES_BY_FORMAT = {3: frozenset({"retrain_after_months", "fine_tune_after_months", "drift", "quality"})}
+CHOICES_BY_FORMAT = {
+    3: frozenset(
+        {
+            "clip_norm",
+            "half_weight_symbols",
+            "largest_market_scale",
+            "retrain_after_months",
+            "fine_tune_after_months",
+            "drift",
+            "quality",
+        }
+    )
+}
 """Choices that a format of stored models added. Models of an earlier format take the defaults of these."""
 
 
@@ -44,8 +56,8 @@ class DriftConfig:
         ("loss_against_baseline", 0.01980262729617973),
         ("calibration", 0.08),
     )
-    """Shift of each measure that the check is tuned to detect: log 1.05, 5 % more loss; log 1.02, 2 % more loss than the
-    baseline; 80 % intervals that cover 70 %. Other measures have a shift of one deviation."""
+    """Shift of each measure that the check is tuned to detect: log 1.05, 5 % more loss; log 1.02, 2 % more loss than
+    the baseline; 80 % intervals that cover 70 %. Other measures have a shift of one deviation."""
     smallest_deviations: tuple[tuple[str, float], ...] = (
         ("loss", 0.005),
         ("loss_against_baseline", 0.005),
@@ -231,6 +243,11 @@ class ForecasterConfig:
 
     calibration_pull: float = 36.0
     """Weight, in months, of the training sample's miss rate in the calibration."""
+    largest_market_scale: float = 1.5
+    """Upper bound of the calibration's factor of the scale; its reciprocal is the lower bound."""
+
+    half_weight_symbols: int = 10
+    """Symbols of a month at which cross-sectional demeaning removes half of the market's move and turbulence."""
 
     units: int = 50
     """Width of the LSTM and of the GRU."""
@@ -242,6 +259,8 @@ class ForecasterConfig:
     """Learning rate of AdamW."""
     weight_decay: float = 0.2
     """Weight decay of AdamW, per unit of learning rate."""
+    clip_norm: float = 1.0
+    """Norm to which the gradient of each variable is clipped."""
     ema_momentum: float = 0.95
     """Share of the averaged weights that each step keeps."""
     scale_shrinkage: float = 1.0

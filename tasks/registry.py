@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from model.evaluation.gate import Verdict
-from model.forecaster.features import INPUTS, TERMS
+from model.forecaster.features import NETWORK_INPUTS, TERMS
 from model.forecaster.forecaster import Forecaster
-from model.forecaster.serialization import from_bytes, to_bytes
+from model.forecaster.serialization import from_bytes, stored_format, to_bytes
 from sql.store import ModelVersion, MonthKey
 from tasks.database import database_errors, get_store
 from tasks.errors import DamagedModelError
@@ -92,16 +92,15 @@ def restore(version: ModelVersion) -> Forecaster:
         forecaster = from_bytes(version.weights)
     except ValueError as error:
         raise DamagedModelError(f"{name} cannot be read by this program: {error}") from error
-    # A choice that was not known then would take today's default in silence.
-    choices = forecaster.config.to_dict()
-    if differing := [each for each in choices if each not in version.config or version.config[each] != choices[each]]:
+    # Only a choice that the stored format did not have may take today's default.
+    if differing := forecaster.config.differing_choices(version.config, stored_format(version.weights)):
         raise DamagedModelError(
             f"{name} is of another program, or its config is damaged: {', '.join(differing)} is not what was stored."
         )
-    if len(forecaster.input_mean) != len(INPUTS) or forecaster.baseline.beta.shape[1] != len(TERMS):
+    if len(forecaster.input_mean) != len(NETWORK_INPUTS) or forecaster.baseline.beta.shape[1] != len(TERMS):
         raise DamagedModelError(
             f"{name} is of another program: it reads {len(forecaster.input_mean)} inputs and "
-            f"{forecaster.baseline.beta.shape[1]} terms, and this program makes {len(INPUTS)} and {len(TERMS)}."
+            f"{forecaster.baseline.beta.shape[1]} terms, and this program makes {len(NETWORK_INPUTS)} and {len(TERMS)}."
         )
     return forecaster
 

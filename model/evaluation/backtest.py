@@ -111,9 +111,9 @@ def forecast_fold(
         past = make_panel(months[months["month"] <= fold.fitted_at], config)
         split = split_origins(len(past.months), config, has_holdout=False)
         forecaster = train(past, split, config, on_epoch=on_epoch)
-    (end,) = panel.records_of([fold.fitted_at])
+    (end,) = panel.positions_of([fold.fitted_at])
     for start in range(0, len(fold.origins), _YEAR):
-        origins = panel.records_of(fold.origins[start : start + _YEAR])
+        origins = panel.positions_of(fold.origins[start : start + _YEAR])
         parts = [
             _benchmark_frame(panel, origins, end, name, config) for name in fold.forecasters if name not in TRAINED
         ]

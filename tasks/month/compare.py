@@ -92,7 +92,7 @@ def holdout_positions(candidates: Candidates) -> Sequence[int]:
     with it; the latest of these months begins the comparison. It ends with the last origin whose next month is over.
     """
     months = candidates.models[0].panel.months
-    latest = split_origins(len(months), candidates.config).judged
+    latest = split_origins(len(months), candidates.config).holdout
     unseen = [int(months.searchsorted(pd.Timestamp(each.holdout_start))) for each in candidates.models]
     return range(max(latest.start, *unseen), latest.stop)
 

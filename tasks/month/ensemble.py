@@ -10,7 +10,8 @@ import numpy as np
 
 from model.config import ForecasterConfig
 from model.forecaster.network import Weights, load_library
-from model.forecaster.training import Epoch, Trained, TrainingSet, train_network, train_sequentially
+from model.forecaster.training import Epoch, Trained, train_network, train_sequentially
+from model.forecaster.training_set import TrainingSet
 from tasks.processes import affordable_workers, worker_pool
 
 WORTHWHILE_ROWS = 1_500_000

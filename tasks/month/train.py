@@ -25,8 +25,6 @@ from tasks.registry import Refusal, StoredModel, find_champion, fingerprint
 from tasks.retries import STEP
 
 CONFIG = ForecasterConfig()
-FINE_TUNE_AFTER_MONTHS = 1  # it takes seconds, so whenever there are months that the model in service has not seen
-RETRAIN_AFTER_MONTHS = 12  # minutes; a year after the last one was compared, or at once when drift is in alarm
 
 
 @dataclass(frozen=True)
@@ -106,9 +104,9 @@ def train_candidates(plan: MonthPlan, config: ForecasterConfig, checked: Checked
         models = []
         if plan.mode != "fine-tune":
             models.append(_kept(champion, own_panel))
-        if _is_fine_tuned(plan, champion):
+        if _is_fine_tuned(plan, config, champion):
             models.append(_fine_tuned(champion, own_panel))
-        if _is_retrained(plan):
+        if _is_retrained(plan, config):
             models.append(_retrained(panel, config))
         if len(models) == 1 and models[0].name == "keep":
             log_line("train", f"model {champion.model_version_id} is kept: nothing calls for a new one")
@@ -137,7 +135,7 @@ def train_from_scratch(panel: Panel, config: ForecasterConfig) -> Forecaster:
     """
     split = split_origins(len(panel.months), config)
     forecaster = _fit(
-        lambda on_epoch: train(panel, split, config, on_epoch=on_epoch, teach=train_ensemble), config, config.epochs
+        lambda on_epoch: train(panel, split, config, on_epoch=on_epoch, trainer=train_ensemble), config, config.epochs
     )
     log_line("train", f"LSTM-GRU on {_extent(panel, split)}, {_epochs(forecaster)}")
     return forecaster
@@ -152,7 +150,7 @@ def fine_tune_model(parent: Forecaster, panel: Panel) -> Forecaster:
     config = parent.config
     split = split_origins(len(panel.months), config)
     forecaster = _fit(
-        lambda on_epoch: fine_tune(parent, panel, split, on_epoch=on_epoch, teach=train_ensemble),
+        lambda on_epoch: fine_tune(parent, panel, split, on_epoch=on_epoch, trainer=train_ensemble),
         config,
         config.fine_tune_epochs,
     )
@@ -173,12 +171,12 @@ def _require_model(plan: MonthPlan, refused: tuple[Refusal, ...]) -> None:
     raise BadRequestError(f"{plan.key.universe} has no model to {plan.mode} yet; run it with `--mode auto` first.")
 
 
-def _is_fine_tuned(plan: MonthPlan, champion: StoredModel) -> bool:
-    is_older = champion.age_months(plan.key.origin_month) >= FINE_TUNE_AFTER_MONTHS
+def _is_fine_tuned(plan: MonthPlan, config: ForecasterConfig, champion: StoredModel) -> bool:
+    is_older = champion.age_months(plan.key.origin_month) >= config.fine_tune_after_months
     return plan.mode == "fine-tune" or (plan.mode == "auto" and is_older)
 
 
-def _is_retrained(plan: MonthPlan) -> bool:
+def _is_retrained(plan: MonthPlan, config: ForecasterConfig) -> bool:
     """Whether a model is trained from scratch beside the one in service."""
     if plan.mode != "auto":
         return False
@@ -187,7 +185,8 @@ def _is_retrained(plan: MonthPlan) -> bool:
         drift = get_store().read_drift_before(plan.key)
     # Counted from the last comparison, not from the model in service: fine-tuning makes that one new every month, and
     # one that has just proved itself against a new model need not do so again next month.
-    is_due = last is None or pd.Period(plan.key.origin_month, "M") >= pd.Period(last, "M") + RETRAIN_AFTER_MONTHS
+    months = config.retrain_after_months
+    is_due = last is None or pd.Period(plan.key.origin_month, "M") >= pd.Period(last, "M") + months
     return is_due or bool((drift["status"] == "alarm").any())
 
 
@@ -212,7 +211,7 @@ def _bounds(panel: Panel, forecaster: Forecaster) -> tuple[date, date]:
     """First month that a forecaster just trained may be judged on, and the last whose returns it saw."""
     split = split_origins(len(panel.months), forecaster.config)
     last_seen = split.validation.stop - 1 + forecaster.config.longest_horizon
-    return panel.months[split.judged.start].date(), panel.months[last_seen].date()
+    return panel.months[split.holdout.start].date(), panel.months[last_seen].date()
 
 
 def _fit(

@@ -15,9 +15,9 @@ from prefect import task
 
 from model.bars.months import build_months
 from model.paper.experiment import (
-    COLUMNS,
-    NETWORKS,
-    SCALERS,
+    PAPER_COLUMNS,
+    PAPER_NETWORKS,
+    PAPER_SCALERS,
     Experiment,
     PaperConfig,
     fill_gaps,
@@ -140,7 +140,7 @@ def read_series(plan: PaperPlan) -> Series:
     bars = _steps(fetched, plan)
     filled = fill_gaps(bars if plan.first is None else bars[bars["session"] >= pd.Timestamp(plan.first)])
     try:
-        experiments = tuple(make_experiment(filled.bars, plan.config, scaler=scaler) for scaler in SCALERS)
+        experiments = tuple(make_experiment(filled.bars, plan.config, scaler=scaler) for scaler in PAPER_SCALERS)
     except ValueError as error:
         raise NotEnoughHistoryError(str(error)) from error
     first, last, tested = filled.bars["session"].iloc[0], filled.bars["session"].iloc[-1], experiments[0].test
@@ -160,10 +160,13 @@ def train_networks(plan: PaperPlan, series: Series) -> list[PaperTrained]:
     Raises:
         BellwetherError: if a worker process is killed, usually because memory ran out.
     """
-    total = len(series.experiments) * len(NETWORKS) * len(plan.config.seeds)
+    total = len(series.experiments) * len(PAPER_NETWORKS) * len(plan.config.seeds)
     processes = affordable_workers("train", min(_cores(), MOST_PROCESSES, total))
     jobs = [
-        (experiment, kind, seed) for experiment in series.experiments for kind in NETWORKS for seed in plan.config.seeds
+        (experiment, kind, seed)
+        for experiment in series.experiments
+        for kind in PAPER_NETWORKS
+        for seed in plan.config.seeds
     ]
     trained = []
     show_progress("train", 0, total)
@@ -178,7 +181,9 @@ def train_networks(plan: PaperPlan, series: Series) -> list[PaperTrained]:
             show_progress("train", done, total)
     epochs = sum(len(each.curve) for each in trained)
     log_line("train", f"{total} trainings of LSTM-GRU, LSTM and GRU, {epochs / total:.0f} passes each on average")
-    return sorted(trained, key=lambda each: (SCALERS.index(each.scaler), NETWORKS.index(each.network), each.seed))
+    return sorted(
+        trained, key=lambda each: (PAPER_SCALERS.index(each.scaler), PAPER_NETWORKS.index(each.network), each.seed)
+    )
 
 
 @task(name="score", **STEP)
@@ -255,5 +260,5 @@ def _digest(bars: pd.DataFrame, plan: PaperPlan, software: dict[str, str]) -> st
     what = json.dumps([plan.symbol, plan.interval, plan.config.to_dict(), software], sort_keys=True)
     digest = hashlib.sha256(what.encode())
     digest.update(np.ascontiguousarray(bars["session"].to_numpy().astype("datetime64[D]").astype(np.int64)).tobytes())
-    digest.update(np.ascontiguousarray(bars[COLUMNS].to_numpy(np.float64)).tobytes())
+    digest.update(np.ascontiguousarray(bars[PAPER_COLUMNS].to_numpy(np.float64)).tobytes())
     return digest.hexdigest()

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from prefect import task
 
 from model import Floats
-from model.paper.experiment import NETWORKS, Experiment, autocorrelation
+from model.paper.experiment import PAPER_NETWORKS, Experiment, autocorrelation
 from model.paper.training import PaperTrained
 from tasks.errors import BadRequestError
 from tasks.progress import log_line
@@ -86,10 +86,10 @@ def training_figure(plan: PaperPlan, experiments: Sequence[Experiment], trained:
     """Losses pass by pass, every seed a line, with the pass whose weights early stopping took."""
     with _style():
         figure = Figure(figsize=(13, 7.5), layout="constrained")
-        axes = figure.subplots(len(experiments), len(NETWORKS), squeeze=False, sharex=True, sharey="row")
+        axes = figure.subplots(len(experiments), len(PAPER_NETWORKS), squeeze=False, sharex=True, sharey="row")
         for row, each in enumerate(experiments):
             naive = float(np.mean((each.target - each.last_close)[each.validation] ** 2))
-            for column, kind in enumerate(NETWORKS):
+            for column, kind in enumerate(PAPER_NETWORKS):
                 _draw_curves(axes[row, column], _of(trained, each, kind), naive)
                 axes[0, column].set_title(NAMES[kind])
                 axes[-1, column].set_xlabel("pass over the training part")

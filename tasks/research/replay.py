@@ -74,6 +74,8 @@ class Replay:
     found_fingerprint: str
     software: pd.DataFrame = field(repr=False)
     """name, then, now: versions of what shapes the numbers."""
+    model_sha256: str
+    """Of the stored model's weights, serialised in today's format; the stored bytes may have an earlier one."""
     retrained_sha256: str | None = None
     """Of the model's weights, trained once more; None when that was not asked for."""
 
@@ -82,7 +84,7 @@ class Replay:
         """Whether every row is the same to the bit, the months are those of then, and so are weights trained anew."""
         is_same = self.differing.empty and self.one_sided.empty and self.changed_origins.empty
         has_data = self.stored_fingerprint in (None, self.found_fingerprint)
-        return is_same and has_data and self.retrained_sha256 in (None, self.model.weights_sha256)
+        return is_same and has_data and self.retrained_sha256 in (None, self.model_sha256)
 
     @property
     def largest_difference(self) -> float:
@@ -211,6 +213,7 @@ def compare_with_stored(
         stored_fingerprint=run.model.data_fingerprint if run.model.run_id == run.run_id else None,
         found_fingerprint=fingerprint(months),
         software=pd.DataFrame(versions, columns=["name", "then", "now"]),
+        model_sha256=weights_sha256(restore(run.model)),
         retrained_sha256=retrained_sha256,
     )
     log_line("compare", outcome_sentence(replay))
@@ -267,7 +270,7 @@ def outcome_sentence(replay: Replay) -> str:
         )
     if replay.stored_fingerprint not in (None, replay.found_fingerprint):
         faults.append("the data's fingerprint is not the one stored")
-    if replay.retrained_sha256 not in (None, replay.model.weights_sha256):
+    if replay.retrained_sha256 not in (None, replay.model_sha256):
         faults.append("the model trained once more has other weights")
     return f"Run {replay.run_id} differs when it is replayed: {'; '.join(faults)}."
 
@@ -304,7 +307,7 @@ def explain_replay(replay: Replay) -> list[str]:
     )
     lines.append(f"Software: {changed or 'the same versions as then'}.")
     if replay.retrained_sha256 is not None:
-        is_same = replay.retrained_sha256 == model.weights_sha256
+        is_same = replay.retrained_sha256 == replay.model_sha256
         lines.append(
             f"Trained once more, the model has {'the same' if is_same else 'other'} weights "
             f"(sha256 {replay.retrained_sha256[:12]}…)."

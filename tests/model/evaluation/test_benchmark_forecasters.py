@@ -68,7 +68,7 @@ def test_fitted_benchmarks_use_no_month_after_an_origin(
     later = months.copy()
     later.loc[later["month"] > "2008-01-01", "log_return"] *= 3.0
     before, after = (
-        benchmark(panel, panel.records_of([pd.Timestamp("2008-01-01"), pd.Timestamp("2009-01-01")]), 210, SMALL)
+        benchmark(panel, panel.positions_of([pd.Timestamp("2008-01-01"), pd.Timestamp("2009-01-01")]), 210, SMALL)
         for panel in (make_panel(frame, SMALL) for frame in (months, later))
     )
     np.testing.assert_array_equal(before[:, 0], after[:, 0])

@@ -16,7 +16,7 @@ from model.config import ForecasterConfig
 from model.drift.expectation import make_expectation
 from model.drift.reference_forecast import make_reference_forecast
 from model.forecaster.baseline import Baseline
-from model.forecaster.features import INPUTS, TERMS, make_panel
+from model.forecaster.features import NETWORK_INPUTS, TERMS, make_panel
 from model.forecaster.forecaster import Forecaster
 from model.forecaster.network import build_network
 from sql.store import ModelVersion, MonthKey
@@ -67,18 +67,18 @@ JUDGED_FROM = PANEL.months[110].date()
 def make_forecaster() -> Forecaster:
     """A Gaussian of the current volatility, and a network that corrects nothing."""
     horizons = len(CONFIG.horizons)
-    network = tuple(weights.numpy() for weights in build_network(len(INPUTS), CONFIG).weights)
+    network = tuple(weights.numpy() for weights in build_network(len(NETWORK_INPUTS), CONFIG).weights)
     return Forecaster(
         config=CONFIG,
         baseline=Baseline(
-            centre=np.zeros(horizons),
+            location=np.zeros(horizons),
             beta=np.zeros((horizons, len(TERMS))),
             intercept=np.zeros(horizons),
-            shape=np.tile(norm.ppf(CONFIG.quantile_levels), (horizons, 1)),
+            standardised_quantiles=np.tile(norm.ppf(CONFIG.quantile_levels), (horizons, 1)),
             outside=np.full(horizons, 0.2),
         ),
-        input_mean=np.zeros(len(INPUTS)),
-        input_deviation=np.ones(len(INPUTS)),
+        input_mean=np.zeros(len(NETWORK_INPUTS)),
+        input_deviation=np.ones(len(NETWORK_INPUTS)),
         networks=(network,),
         trained=pd.DataFrame({"seed": [1], "epochs": [0], "validation_loss": [1.0]}),
     )

@@ -8,7 +8,8 @@ from prefect import flow, task
 
 import tasks.month.ensemble
 from model.forecaster.network import Weights
-from model.forecaster.training import Epoch, Trained, TrainingSet, train_sequentially
+from model.forecaster.training import Epoch, Trained, train_sequentially
+from model.forecaster.training_set import TrainingSet
 from tasks.month.ensemble import train_ensemble
 from tests.support.few_units import SMALL
 
@@ -25,9 +26,9 @@ def lesson() -> TrainingSet:
     train[:, :40], validation[:, 44:] = 1e-4, 1e-4
     return TrainingSet(
         inputs=inputs,
-        centre=np.zeros(horizons),
-        spread=np.ones((symbols, months, horizons)),
-        shape=np.tile(2.0 * levels - 1.0, (horizons, 1)),
+        location=np.zeros(horizons),
+        scale=np.ones((symbols, months, horizons)),
+        standardised_quantiles=np.tile(2.0 * levels - 1.0, (horizons, 1)),
         target=rng.normal(size=(symbols, months, horizons)) * np.exp(inputs[..., :1]),
         train_weight=train,
         validation_weight=validation,

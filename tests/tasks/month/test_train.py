@@ -19,7 +19,7 @@ import tasks.registry
 from model.config import ForecasterConfig
 from model.evaluation.gate import evaluate
 from model.forecaster.baseline import Baseline
-from model.forecaster.features import INPUTS, TERMS, make_panel
+from model.forecaster.features import NETWORK_INPUTS, TERMS, make_panel
 from model.forecaster.forecaster import Forecaster
 from model.forecaster.serialization import to_bytes
 from sql.store import ModelVersion, MonthKey
@@ -73,14 +73,14 @@ def make_forecaster(config: ForecasterConfig = CONFIG, **changes: Any) -> Foreca
     parts: dict[str, Any] = {
         "config": config,
         "baseline": Baseline(
-            centre=np.zeros(horizons),
+            location=np.zeros(horizons),
             beta=np.zeros((horizons, terms)),
             intercept=np.zeros(horizons),
-            shape=np.tile(gaussian, (horizons, 1)),
+            standardised_quantiles=np.tile(gaussian, (horizons, 1)),
             outside=np.full(horizons, 0.2),
         ),
-        "input_mean": np.zeros(len(INPUTS)),
-        "input_deviation": np.ones(len(INPUTS)),
+        "input_mean": np.zeros(len(NETWORK_INPUTS)),
+        "input_deviation": np.ones(len(NETWORK_INPUTS)),
         "networks": (),
         "trained": pd.DataFrame({"seed": [1], "epochs": [0], "validation_loss": [1.0]}),
     }
@@ -235,7 +235,7 @@ def test_compare_candidates_stores_the_one_chosen_and_names_no_version_for_the_o
     models = tuple(
         replace(
             make_candidate(name, date(2007, 10, 1), 12 if name == "keep" else None),
-            forecaster=make_forecaster(input_mean=np.full(len(INPUTS), level)),
+            forecaster=make_forecaster(input_mean=np.full(len(NETWORK_INPUTS), level)),
             parent_id=12 if name == "fine_tune" else None,
         )
         for name, level in levels.items()
