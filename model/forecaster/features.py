@@ -11,6 +11,7 @@ import pandas as pd
 
 from model import Flags, Floats
 from model.config import ForecasterConfig
+from model.frames import MONTH_TYPES, PANEL_COLUMNS, check_frame
 
 TERMS = (
     "volatility_long_run",
@@ -105,8 +106,9 @@ def make_panel(months: pd.DataFrame, config: ForecasterConfig) -> Panel:
         The panel from the first to the last final month of any symbol.
 
     Raises:
-        ValueError: if no month is final.
+        ValueError: if a column is missing, or no month is final.
     """
+    check_frame(months, MONTH_TYPES, "months", PANEL_COLUMNS)
     final = months[months["is_final"].to_numpy(np.bool_)]
     if final.empty:
         raise ValueError(
