@@ -93,7 +93,7 @@ def test_a_month_is_published_whatever_its_addresses_do(webhook: Webhook, databa
     get_store().open_alert({**alert, "look_deeper_sql": "select 1"}, now=datetime.now(UTC))
     summary = monthly_forecast(as_of=LAST_DAY, source="sample")
     assert not summary.is_already_done
-    assert len(webhook.asked) == 1
+    assert len(webhook.received) == 1
     assert query(database_url, "select status from ops.run") == [("published",)]
 
 
@@ -102,7 +102,7 @@ def test_a_typo_at_the_command_line_is_nobody_elses_business(webhook: Webhook, d
     with pytest.raises(BadRequestError):
         monthly_forecast(as_of=date(2999, 1, 31), source="sample")
     assert snapshot(database_url) == before
-    assert webhook.asked == []
+    assert webhook.received == []
 
 
 @pytest.mark.parametrize("how", ["deployment", "flag"])

@@ -109,7 +109,7 @@ def test_an_address_that_is_half_up_is_told_once_it_is_up(store: Store, database
         deliver_alerts(store, told)
         assert webhook.titles == [OPENED]
     # Every attempt is the same message to whoever counts them.
-    assert len({each["message"].rpartition("[")[2] for each in webhook.asked}) == 1
+    assert len({each["message"].rpartition("[")[2] for each in webhook.received}) == 1
     assert query(database_url, "select attempts, delivered_at is not null, last_error from ops.delivery") == [
         (3, True, None)
     ]
@@ -202,7 +202,7 @@ def test_an_alert_that_cleared_before_anybody_was_to_be_told_is_told_to_nobody(s
     clear_alert(store)
     with Webhook() as webhook:
         deliver_alerts(store, settings(webhook.url()))
-        assert webhook.asked == []
+        assert webhook.received == []
 
 
 def test_a_new_address_is_told_what_is_open_and_nothing_of_the_past(store: Store) -> None:
@@ -299,7 +299,7 @@ def test_two_processes_at_once_tell_each_alert_once(store: Store, database_url: 
             thread.join()
         assert [each.returncode for each in processes] == [0, 0], ended
         assert sorted(webhook.titles) == [f"Bellwether: alert {number}" for number in range(3)]
-        assert len(webhook.asked) == 3
+        assert len(webhook.received) == 3
 
 
 def test_a_process_killed_while_it_sends_leaves_the_address_free_and_the_message_to_the_next(
@@ -311,7 +311,7 @@ def test_a_process_killed_while_it_sends_leaves_the_address_free_and_the_message
         assert process.stdin is not None
         process.stdin.write(b"\n")
         process.stdin.flush()
-        while not webhook.asked:
+        while not webhook.received:
             assert process.poll() is None, process.stderr and process.stderr.read()
         process.kill()
         process.communicate()
@@ -354,7 +354,7 @@ def test_a_round_waits_for_another_process_and_gives_up(store: Store, monkeypatc
             assert is_ours
             ((round_,)) = deliver_alerts(store, settings(webhook.url()))
             assert round_.reason == "another process is telling it"
-        assert webhook.asked == []
+        assert webhook.received == []
         deliver_alerts(store, settings(webhook.url()))
         assert webhook.titles == [OPENED]
 

@@ -44,7 +44,7 @@ def test_send_says_in_words_of_ours_what_a_webhook_did(mood: object, is_unreacha
         webhook.mood = mood  # type: ignore[assignment]
         answer = send(webhook.url(), *TEXT, seconds=3)
     assert (answer.is_delivered, answer.is_unreachable, answer.reason) == (False, is_unreachable, reason)
-    assert len(webhook.asked) == 1
+    assert len(webhook.received) == 1
 
 
 @pytest.mark.parametrize("refusal", ["451 later", f"550 not for {PASSWORD}"])
