@@ -277,9 +277,10 @@ def test_monthly_forecast_told_to_fine_tune_stores_the_parent(machine: None, dat
         (date(2015, 6, 1),),
         (date(2015, 7, 1),),
     ]
-    assert query(
-        database_url, "select mode, message like '%as requested%' from ops.run order by run_id"
-    )[1] == ("fine-tune", True)
+    assert query(database_url, "select mode, message like '%as requested%' from ops.run order by run_id")[1] == (
+        "fine-tune",
+        True,
+    )
 
 
 def test_monthly_forecast_refuses_a_damaged_model_and_takes_the_one_before(machine: None, database_url: str) -> None:
