@@ -189,7 +189,7 @@ class YahooServer:
         return None
 
 
-def _is_given_up(client: socket.socket) -> bool:
+def _is_abandoned(client: socket.socket) -> bool:
     """Check that the client has closed the connection; while it waits for the response it sends nothing."""
     return bool(select.select([client], [], [], 0.0)[0])
 
