@@ -1,19 +1,19 @@
-# The five verbs; CI calls the same ones. Python 3.11 or newer and make are all a machine needs.
+# The five verbs; CI uses the same ones. Requires Python 3.11 or newer and make.
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .PHONY: help setup run test check bench lock
 help:
-	@echo "make run     set up if need be, and forecast the sample (S&P 500 and NASDAQ), with a year of past months to score"
-	@echo "make test    set up if need be, and run the tests"
+	@echo "make run     forecast the sample (S&P 500 and NASDAQ) and score the 12 months before"
+	@echo "make test    run the tests in parallel, with a worker per processor"
 	@echo "make check   lint and type-check"
-	@echo "make bench   measure speed and skill; writes benchmarks/RESULTS.md"
-	@echo "make setup   install into .venv"
+	@echo "make bench   measure speed and skill, and write benchmarks/RESULTS.md"
+	@echo "make setup   install into .venv; the other verbs do so if necessary"
 
 setup: $(INSTALLED)
 
-# Exactly what was tested: the lock first, then the project itself, with nothing resolved anew.
+# Installs the locked versions first, then the project without resolving dependencies again.
 $(INSTALLED): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Bellwether needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12 setup")'
 	@echo "Installing into .venv: a minute or two …"
@@ -25,8 +25,9 @@ $(INSTALLED): requirements.lock pyproject.toml
 run: setup
 	@$(BIN)/bellwether run --source sample --catch-up 12
 
+# A module's tests share a worker, and so its fixtures; slow modules are collected first.
 test: setup
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses auto --dist loadscope --no-loadscope-reorder
 
 check: setup
 	@$(BIN)/ruff check .
@@ -36,7 +37,7 @@ check: setup
 bench: setup
 	@$(BIN)/python -m benchmarks
 
-# Versions of everything, for every platform; needs uv, which the project itself does not.
+# Locks all versions for every platform. Requires uv.
 lock:
 	uv pip compile --quiet pyproject.toml --extra dev --universal --python-version 3.11 \
 		--no-emit-index-url --no-header --no-annotate --output-file requirements.lock

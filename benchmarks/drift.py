@@ -134,9 +134,9 @@ def _simulate_chunk(
             raw[size].append(ratio)
             own[Check(h, "loss")] = ratio + control_variate(
                 width=_mean(np.log(ours[part] / unit)),
-                surprise=surprise,
+                reference_dispersion=surprise,
                 shift=_mean(tilt * ours[part] / unit) / _WIDTH,
-                direction=_mean(their_pit[part]),
+                reference_pit=_mean(their_pit[part]),
             )
             own[Check(h, "calibration")] = _mean(dispersion(pit[part])) - surprise
             moments = (lag[part], news[part], news[part] ** 2, news[part] * lag[part])
@@ -363,7 +363,7 @@ class Market:
         wanted = everything[
             everything["horizon"].isin(HORIZONS) & everything["forecaster"].isin(["hybrid", "baseline"])
         ]
-        actuals = known_returns(self.panel, self.panel.records_of(list(ORIGINS)))
+        actuals = known_returns(self.panel, self.panel.positions_of(list(ORIGINS)))
         return wanted.merge(
             actuals.rename(columns={"log_return": "actual_log_return"}), on=["symbol", "origin_month", "horizon"]
         )
@@ -379,7 +379,7 @@ def open_market() -> Market:
     forecaster = train(past, split, config)
     reference_forecast = make_reference_forecast(months, horizons=HORIZONS, levels=config.quantile_levels)
     reference = make_expectation(forecaster, past, reference_forecast, HORIZONS)
-    return Market(panel, reference_forecast, forecaster, reference, past.months[split.judged.start])
+    return Market(panel, reference_forecast, forecaster, reference, past.months[split.holdout.start])
 
 
 def damages(market: Market) -> Iterator[tuple[str, str, pd.DataFrame]]:

@@ -28,7 +28,7 @@ SIZES = ((500, 456), (1500, 301))
 LAST_SESSION = "2018-11-30"
 SECONDS = 3600
 """A run that takes longer is ended."""
-_STEPS = ("fetch", "check", "train", "compare", "forecast", "score", "rescore", "watch", "drift", "publish")
+_STEPS = ("fetch", "check", "train", "compare", "forecast", "score", "rescore", "drift", "publish")
 
 
 def simulate_universe(symbols: int, months: int, path: Path, *, seed: int = 1) -> None:

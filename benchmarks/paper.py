@@ -14,8 +14,9 @@ import numpy as np
 
 from model.paper.experiment import PaperConfig, score
 from model.paper.training import train_paper_network, use_one_thread
+from tasks.plans.paper import CONFIGS, PaperPlan
 from tasks.processes import worker_pool
-from tasks.research.paper import CONFIGS, PaperPlan, read_series
+from tasks.research.paper import read_series
 from tasks.settings import Interval
 
 DAILY = {"batch_windows": 128, "learning_rate": 0.005, "is_rate_falling": True, "dropout": 0.1, "epochs": 40}

@@ -19,9 +19,9 @@ from model.evaluation.significance import compare, skill
 from model.forecaster.features import Panel, make_panel
 from model.forecaster.forecaster import train
 from model.forecaster.split import split_origins
-from model.quality import screen
+from model.quality.screening import screen
 from tasks.calendars import month_table, sessions_between
-from tasks.sources import open_source
+from tasks.sources.specs import open_source
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "daily.csv.gz"
 END = pd.Timestamp("2003-12-01")
@@ -55,7 +55,7 @@ def run() -> str:
     panel = make_panel(months, config)
     past = panel.until(END)
     forecaster = train(past, split_origins(len(past.months), config, has_holdout=False), config)
-    origins = panel.records_of(list(ORIGINS))
+    origins = panel.positions_of(list(ORIGINS))
     scored = score_origins(forecaster, panel, origins)
     losses = scored.groupby(["horizon", "origin_month", "forecaster"])["crps"].mean().unstack("forecaster")
     end = len(past.months) - 1

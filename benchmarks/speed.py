@@ -92,7 +92,7 @@ def _train_side_by_side(panel: Panel, split: Split, config: ForecasterConfig) ->
         @flow
         def month() -> float:
             clock = time.perf_counter()
-            train(panel, split, config, teach=train_ensemble)
+            train(panel, split, config, trainer=train_ensemble)
             return time.perf_counter() - clock
 
         return month()

@@ -16,10 +16,11 @@ from benchmarks.speed import MONTHS, make_months
 from model.config import ForecasterConfig
 from model.forecaster.baseline import fit_baseline
 from model.forecaster.features import Panel, make_panel
-from model.forecaster.forecaster import make_training_set, standardise
-from model.forecaster.network import build_network, load_library, split_corrections
+from model.forecaster.forecaster import standardise
+from model.forecaster.network import build_network, load_library, pinball_loss, split_corrections
 from model.forecaster.split import Split, split_origins
-from model.forecaster.training import TrainingSet, train_network
+from model.forecaster.training import train_network
+from model.forecaster.training_set import TrainingSet, make_training_set
 
 WINDOW = 60
 BATCHES = (32, 256, 1024)
@@ -101,20 +102,22 @@ def _train_on_windows(
     network = build_network(lesson.inputs.shape[2], config)
     optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay, clipnorm=1.0)
     levels = tf.constant(config.quantile_levels, tf.float32)
-    centre, shape = tf.constant(lesson.centre, tf.float32), tf.constant(lesson.shape, tf.float32)
+    location = tf.constant(lesson.location, tf.float32)
+    standardised_quantiles = tf.constant(lesson.standardised_quantiles, tf.float32)
     padded = np.pad(lesson.inputs, ((0, 0), (WINDOW - 1, 0), (0, 0))).astype(np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW, axis=1)  # [N, T, F, WINDOW]
 
     def loss_of(batch: tuple[Any, ...], training: bool) -> Any:
-        window, spread, target, weight = batch
-        to_scale, to_location = split_corrections(network(window, training=training)[:, -1], config)
-        error = target - centre - spread * to_location
-        scale = spread * tf.exp(to_scale)
-        loss = tf.zeros_like(error)
-        for q in range(len(config.quantile_levels)):
-            miss = error - scale * shape[:, q]
-            loss += tf.maximum(levels[q] * miss, (levels[q] - 1.0) * miss)
-        return tf.reduce_sum(weight * loss)
+        window, scale, target, weight = batch
+        return pinball_loss(
+            split_corrections(network(window, training=training)[:, -1], config),
+            location=location,
+            scale=scale,
+            standardised_quantiles=standardised_quantiles,
+            target=target,
+            weight=weight,
+            levels=levels,
+        )
 
     @tf.function(reduce_retracing=True)
     def step(batch: tuple[Any, ...]) -> Any:
@@ -132,7 +135,7 @@ def _train_on_windows(
         for rows in np.array_split(order, max(1, len(order) // size)):
             at = np.unravel_index(rows, weight.shape[:2])
             window = np.ascontiguousarray(windows[at].transpose(0, 2, 1))
-            parts = (window, lesson.spread[at], lesson.target[at], weight[at])
+            parts = (window, lesson.scale[at], lesson.target[at], weight[at])
             yield tuple(tf.constant(part, tf.float32) for part in parts)
 
     train_rows = np.flatnonzero((lesson.train_weight > 0).any(axis=2))

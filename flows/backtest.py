@@ -12,14 +12,13 @@ from tasks.database import get_store
 from tasks.month.fetch import fetch_bars, require_any
 from tasks.month.train import CONFIG
 from tasks.plans.backtest import DEFAULT_FORECASTERS, Refit, plan_backtest
-from tasks.report.summaries import BacktestSummary
+from tasks.report.summaries import BacktestSummary, summarise_backtest
 from tasks.research.backtest import (
     forecast_folds,
-    keep_backtest,
     read_history,
     reserved_output,
     score_folds,
-    summarise_backtest,
+    store_backtest,
 )
 from tasks.settings import get_settings
 
@@ -81,5 +80,5 @@ def backtest(
         history = read_history(plan, CONFIG, fetched, Path(directory), chunk_symbols)
         parts = forecast_folds(plan, CONFIG, history)
         results = score_folds(plan, CONFIG, history, parts, partial)
-        backtest_id = keep_backtest(plan, CONFIG, history, results)
+        backtest_id = store_backtest(plan, CONFIG, history, results)
     return summarise_backtest(plan, history, results, backtest_id)

@@ -9,7 +9,7 @@ from pydantic import Field
 from tasks.database import get_store
 from tasks.month.check import screen_bars
 from tasks.month.fetch import fetch_bars, require_any, split_fetched
-from tasks.plans.month import plan_prices
+from tasks.plans.prices import plan_prices
 from tasks.report.summaries import PricesSummary, summarise_prices
 from tasks.retries import chunk_runner
 from tasks.settings import get_settings

@@ -16,7 +16,8 @@ from tasks.month.check import check_bars, join_checked, require_coverage
 from tasks.month.compare import compare_candidates
 from tasks.month.drift import check_drift
 from tasks.month.fetch import fetch_bars, split_fetched
-from tasks.month.forecast import make_forecasts, publish_month
+from tasks.month.forecast import make_forecasts
+from tasks.month.publish import publish_month
 from tasks.month.run import open_run
 from tasks.month.score import score_past_forecasts, score_restated_forecasts
 from tasks.month.train import CONFIG, train_candidates
@@ -160,7 +161,7 @@ def forecast_month(
     try:
         with open_run(store, plan, flow_run.get_parameters(), is_unattended=unattended) as run:
             fetched = fetch_bars(plan.prices, chunk_symbols)
-            plan = run.learn()
+            plan = run.freeze_known_at()
 
             checked = join_checked(check_bars.map(unmapped(plan), split_fetched(fetched, chunk_symbols)).result())
             run.outcomes = checked.outcomes

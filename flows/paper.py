@@ -7,7 +7,8 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
-from tasks.research.paper import CONFIGS, keep_results, plan_paper, read_series, train_networks
+from tasks.plans.paper import CONFIGS, plan_paper
+from tasks.research.paper import read_series, store_results, train_networks
 from tasks.research.paper_figures import draw_pictures
 from tasks.research.paper_table import PaperSummary
 from tasks.settings import Interval, get_settings
@@ -53,6 +54,6 @@ def paper(
     )
     series = read_series(plan)
     trained = train_networks(plan, series)
-    results = keep_results(plan, series, trained)
+    results = store_results(plan, series, trained)
     pictures = draw_pictures(plan, series, trained)
     return PaperSummary(results=results, pictures=pictures)

@@ -7,10 +7,9 @@ from tasks.research.replay import (
     Replay,
     compare_with_stored,
     forecast_again,
-    read_stored_run,
-    rebuild_months,
     retrain_weights,
 )
+from tasks.research.stored_run import read_stored_run, rebuild_months
 
 
 @flow(name="replay_run")

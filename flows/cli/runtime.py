@@ -1,6 +1,6 @@
-"""Prefect for a machine of its own: no account, nothing sent anywhere, its files beside the database's.
+"""The environment of a local Prefect: no account, no telemetry, files in Bellwether's home.
 
-Must run before Prefect is imported: it reads its environment then.
+Prefect reads its environment when it is imported, so this module must run first.
 """
 
 import os
@@ -10,22 +10,21 @@ _DEFAULTS = {
     "DO_NOT_TRACK": "1",
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
     "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "60",  # the first start makes its database
-    "TF_CPP_MIN_LOG_LEVEL": "3",  # TensorFlow introduces itself at length, and misses a GPU nobody promised
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "60",  # the first start creates Prefect's database
+    "TF_CPP_MIN_LOG_LEVEL": "3",  # hides TensorFlow's start-up messages about CPU features and missing GPUs
 }
 
 
 def prepare_prefect(home: Path, *, log_level: str) -> None:
-    """Set what is not set: whoever has a Prefect server keeps it, with `PREFECT_API_URL` or a profile of their own.
+    """Set Prefect's environment variables, except those already set.
+
+    An operator's own server (`PREFECT_API_URL` or a profile) therefore stays in use.
 
     Args:
-        home: Directory of everything local; Prefect's is `home/prefect`.
-        log_level: What Prefect itself may say on the screen.
+        home: Bellwether's home; Prefect's files go to `home/prefect`.
+        log_level: Prefect's log level on the screen.
     """
-    (home / "prefect").mkdir(parents=True, exist_ok=True)  # Prefect makes no parents, and warns instead
-    for name, value in {
-        **_DEFAULTS,
-        "PREFECT_HOME": str(home / "prefect"),
-        "PREFECT_LOGGING_LEVEL": log_level,
-    }.items():
+    (home / "prefect").mkdir(parents=True, exist_ok=True)  # Prefect creates no parent directories
+    variables = {**_DEFAULTS, "PREFECT_HOME": str(home / "prefect"), "PREFECT_LOGGING_LEVEL": log_level}
+    for name, value in variables.items():
         os.environ.setdefault(name, value)

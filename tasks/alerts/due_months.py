@@ -16,7 +16,8 @@ from tasks.alerts.messages import MISSING_MONTH, overdue_alert
 from tasks.calendars import due_days
 from tasks.database import database_errors, records_of
 from tasks.errors import BadRequestError
-from tasks.plans.month import DEFAULT_EXCHANGE, MonthPlan
+from tasks.plans.month import MonthPlan
+from tasks.plans.universe import DEFAULT_EXCHANGE
 from tasks.progress import log_line
 
 MONTHS_AHEAD = 24

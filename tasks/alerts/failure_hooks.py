@@ -29,7 +29,7 @@ from tasks.alerts.redaction import describe_error, redact
 from tasks.alerts.service_check import find_killed_runs
 from tasks.database import database_errors, get_store
 from tasks.errors import BadRequestError, DatabaseUnavailableError, RunInProgressError
-from tasks.plans.month import name_universe
+from tasks.plans.universe import name_universe
 from tasks.settings import get_settings
 
 # An invalid request may name a universe by mistake, so its months are not monitored.

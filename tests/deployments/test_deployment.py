@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 from tasks.calendars import has_calendar
-from tasks.plans.month import read_universe
+from tasks.plans.universe import read_universe
 from tests.support.rows import query
 
 ROOT = Path(__file__).resolve().parents[2]

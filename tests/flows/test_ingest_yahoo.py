@@ -11,7 +11,8 @@ import pytest
 import tasks.month.fetch
 from flows.ingest import ingest_prices
 from tasks.calendars import last_closed_session
-from tasks.sources.yahoo.source import Limits, YahooSource
+from tasks.sources.yahoo.pace import Limits
+from tasks.sources.yahoo.source import YahooSource
 from tests.support.rows import query
 from tests.support.yahoo_server import Fault, YahooServer, make_result
 
@@ -38,7 +39,7 @@ def yahoo(machine: pytest.MonkeyPatch, yahoo_server: YahooServer, tmp_path: Path
         )
 
     machine.setattr(tasks.month.fetch, "open_request_source", open_source)
-    machine.setattr("tasks.plans.month.open_request_source", open_source)
+    machine.setattr("tasks.plans.prices.open_request_source", open_source)
     return yahoo_server
 
 

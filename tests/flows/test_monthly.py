@@ -294,7 +294,7 @@ def test_monthly_forecast_fine_tune_stores_the_parent(machine: None, database_ur
         (date(2015, 7, 1),),
     ]
     assert query(
-        database_url, "select mode, message like '%because the run was told to%' from ops.run order by run_id"
+        database_url, "select mode, message like '%as requested%' from ops.run order by run_id"
     )[1] == ("fine-tune", True)
 
 
@@ -328,7 +328,7 @@ def test_monthly_forecast_uses_the_version_before_a_damaged_one(machine: None, d
 def test_monthly_forecast_without_a_valid_model_trains_one(machine: None, database_url: str) -> None:
     monthly_forecast(as_of=date(2018, 10, 31), source="sample")
     damage(database_url, 1)
-    with pytest.raises(DamagedModelError, match=r"no model left to keep: Model 1 is damaged.*--mode retrain"):
+    with pytest.raises(DamagedModelError, match=r"no usable model to keep: Model 1 is damaged.*--mode retrain"):
         monthly_forecast(as_of=date(2018, 11, 30), source="sample", mode="keep")
     monthly_forecast(as_of=date(2018, 11, 30), source="sample")
     assert query(database_url, "select model_version_id, kind from forecast.model_version order by 1") == [

@@ -1,1 +1,14 @@
-"""tests/support."""
+"""Helpers of the tests.
+
+- `fixtures`: fixtures that several packages of tests share; loaded as a plugin by `tests/conftest.py`.
+- `session`: the directory and the environment of one test run, shared by all its processes.
+- `postgres`: one embedded server per test run and a database per test.
+- `database`: price files, digests of tables and damaged models.
+- `rows`: SQL statements, executed without the store.
+- `commands`: the command line as a function.
+- `few_units`: a forecaster configuration that trains in a second.
+- `simulated`: monthly bars simulated from a known process.
+- `other_scores`: scores and tests of other libraries, to compare ours with.
+- `loopback`: a webhook and a mail server on loopback.
+- `yahoo_server`: a server that responds as Yahoo's chart service does.
+"""

@@ -189,7 +189,7 @@ def test_delivery_of_an_alert_cleared_meanwhile_is_one_message(store: Store, dat
     assert "The source is down." in message["message"]
     assert query(database_url, "select event, state from report.delivery order by 1") == [
         ("cleared", "delivered"),
-        ("opened", "overtaken"),
+        ("opened", "superseded"),
     ]
 
 
