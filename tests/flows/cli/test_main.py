@@ -96,9 +96,9 @@ def test_run_answers_a_request_that_cannot_be_with_one_line_and_changes_nothing(
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("postgresql://someone:s3cret@127.0.0.1:1/nowhere", "does not answer"),
+        ("postgresql://someone:s3cret@127.0.0.1:1/nowhere", "is unreachable"),
         ("mysql://someone:s3cret@127.0.0.1/nowhere", "must start with postgresql://"),
-        ("s3cret", "is not an address such as"),
+        ("s3cret", "must be a URL such as"),
     ],
 )
 def test_run_says_that_the_database_is_unreachable_without_its_password(
