@@ -1,1 +1,1 @@
-"""Tests of `sql`."""
+"""Tests of the package `sql`."""
