@@ -136,9 +136,9 @@ def _simulate_chunk(
             raw[size].append(ratio)
             values[Check(h, "loss")] = ratio + control_variate(
                 width=_mean(np.log(model_scale[part] / unit)),
-                surprise=surprise,
+                reference_dispersion=surprise,
                 shift=_mean(tilt * model_scale[part] / unit) / _WIDTH,
-                direction=_mean(reference_pit[part]),
+                reference_pit=_mean(reference_pit[part]),
             )
             values[Check(h, "calibration")] = _mean(dispersion(pit[part])) - surprise
             moments = (lag[part], news[part], news[part] ** 2, news[part] * lag[part])

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from model.quality.screening import screen
-from tasks.sources.specs import open_source
 
 from model.bars.adjustment import adjusted_close
 from model.bars.months import build_months
+from model.quality.screening import screen
 from sql.server import lifecycle as server
 from sql.store import Store
 from tasks.calendars import month_table, sessions_between
+from tasks.sources.specs import open_source
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "daily.csv.gz"
 AS_OF = date(2018, 12, 18)

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tasks.plans.paper import CONFIGS, PaperPlan
 
 from model.paper.experiment import PaperConfig, score
 from model.paper.training import train_paper_network, use_one_thread
+from tasks.plans.paper import CONFIGS, PaperPlan
 from tasks.processes import worker_pool
 from tasks.research.paper import read_series
 from tasks.settings import Interval

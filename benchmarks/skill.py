@@ -10,8 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from model.quality.screening import screen
-from tasks.sources.specs import open_source
 
 from benchmarks import benchmark_forecasters
 from model.bars.months import build_months
@@ -22,7 +20,9 @@ from model.evaluation.significance import compare, skill
 from model.forecaster.features import Panel, make_panel
 from model.forecaster.forecaster import train
 from model.forecaster.split import split_origins
+from model.quality.screening import screen
 from tasks.calendars import month_table, sessions_between
+from tasks.sources.specs import open_source
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "daily.csv.gz"
 END = pd.Timestamp("2003-12-01")

@@ -10,7 +10,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from model.forecaster.training_set import TrainingSet, make_training_set
 
 from benchmarks.skill import DATA, END, read_months
 from benchmarks.speed import MONTHS, make_months
@@ -21,6 +20,7 @@ from model.forecaster.forecaster import standardise
 from model.forecaster.network import build_network, load_library, pinball_loss, split_corrections
 from model.forecaster.split import Split, split_origins
 from model.forecaster.training import train_network
+from model.forecaster.training_set import TrainingSet, make_training_set
 
 WINDOW = 60
 BATCHES = (32, 256, 1024)

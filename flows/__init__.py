@@ -1,11 +1,12 @@
-"""The story of the month, one page a flow; no SQL and no arithmetic.
+"""Flows: the order of the steps, one flow per module, without SQL and without arithmetic.
 
-- `monthly`: the flow that forecasts a month, and the one that catches up on several.
-- `watch`: the daily look at runs that were killed and months that are missing.
-- `backfill`: prices without a forecast; `backtest`, `replay`: past months; `paper`: the paper behind the project.
-- `cli`: the `bellwether` command; `alerts_cli`: its commands about alerts.
-- `screen`, `service_screen`: what that command shows a person, of the forecasts and of the service.
-- `runtime`: Prefect set up for a machine of its own, quiet and offline.
+- `backtest`: forecasts from past months, and their scores.
+- `cli`: the command `bellwether`.
+- `ingest`: prices without a forecast.
+- `monthly`: the forecast of a month, and the catch-up of several months.
+- `paper`: the experiment of the paper behind the project.
+- `replay`: the forecasts of a published run, recomputed and compared.
+- `service_check`: the daily check for killed runs, stuck runs and overdue months.
 
-To change what happens in a month, or in which order, edit `monthly`; to change how a step does it, see `tasks`.
+To change the steps of a month or their order, edit `monthly`. To change one step, see `tasks.month`.
 """

@@ -1,4 +1,4 @@
-"""The backtest: fetch, read, forecast fold by fold, score, keep."""
+"""Backtest: fetch, read, forecast fold by fold, score, store."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,14 +12,13 @@ from tasks.database import get_store
 from tasks.month.fetch import fetch_bars, require_any
 from tasks.month.train import CONFIG
 from tasks.plans.backtest import DEFAULT_FORECASTERS, Refit, plan_backtest
-from tasks.report.summaries import BacktestSummary
+from tasks.report.summaries import BacktestSummary, summarise_backtest
 from tasks.research.backtest import (
     forecast_folds,
-    keep_backtest,
     read_history,
     reserved_output,
     score_folds,
-    summarise_backtest,
+    store_backtest,
 )
 from tasks.settings import get_settings
 
@@ -37,27 +36,28 @@ def backtest(
     workers: Annotated[int, Field(ge=1, le=64)] | None = None,
     chunk_symbols: Annotated[int, Field(ge=1, le=1000)] = 50,
 ) -> BacktestSummary:
-    """Forecast from every month of a span, each from what was known at its own, and score what has come since.
+    """Forecast from every month of a past span, each with the data up to that month, and score the forecasts.
 
-    Nothing is published, and no forecast in service is touched. Interrupted, a backtest leaves nothing but prices.
+    Publishes nothing. An interrupted backtest stores nothing except prices.
 
     Args:
         first_origin: Any day of the first month to forecast from.
-        last_origin: Any day of the last one.
+        last_origin: Any day of the last month to forecast from.
         source: `yahoo`, `file:PATH` or `sample`.
-        symbols: Symbols to forecast; default: those of `universe`, else all that the source lists.
+        symbols: Symbols to forecast; default: those of `universe`, else all symbols of the source.
         universe: CSV file with a column `symbol`, optionally `exchange_mic` and `currency_code`.
-        refit: When hybrid and baseline are trained anew: at every origin, at every twelfth, or at the first alone.
-        forecasters: Some of hybrid, baseline, persistence, drift, garch and ets; default: all but the last two.
-        out: Parquet file for the forecasts, written when all are there.
-        workers: Processes at a time; default: two where there are as many cores, and the memory.
-        chunk_symbols: Symbols fetched and read together.
+        refit: When hybrid and baseline are trained again: `monthly` at every origin, `yearly` at every twelfth, or
+            `never` after the first.
+        forecasters: Any of hybrid, baseline, persistence, drift, garch and ets; default: all except the last two.
+        out: Parquet file for the forecasts, written after the last fold.
+        workers: Parallel processes; default: two, if cores and memory allow.
+        chunk_symbols: Symbols per task.
 
     Returns:
-        The scores, by horizon and forecaster.
+        Scores by horizon and forecaster.
 
     Raises:
-        BellwetherError: one sentence on why there are none.
+        BellwetherError: if there are no scores; its message has the reason.
     """
     plan = plan_backtest(
         get_store(),
@@ -80,5 +80,5 @@ def backtest(
         history = read_history(plan, CONFIG, fetched, Path(directory), chunk_symbols)
         parts = forecast_folds(plan, CONFIG, history)
         results = score_folds(plan, CONFIG, history, parts, partial)
-        backtest_id = keep_backtest(plan, CONFIG, history, results)
+        backtest_id = store_backtest(plan, CONFIG, history, results)
     return summarise_backtest(plan, history, results, backtest_id)

@@ -1,4 +1,4 @@
-"""The paper behind the project, reproduced in the open: read, train, score, draw."""
+"""Reproduction of the paper behind the project: read, train, score, draw."""
 
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -7,7 +7,8 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
-from tasks.research.paper import CONFIGS, keep_results, plan_paper, read_series, train_networks
+from tasks.plans.paper import CONFIGS, plan_paper
+from tasks.research.paper import read_series, store_results, train_networks
 from tasks.research.paper_figures import draw_pictures
 from tasks.research.paper_table import PaperSummary
 from tasks.settings import Interval, get_settings
@@ -22,23 +23,23 @@ def paper(
     first: date | None = None,
     directory: Path | None = None,
 ) -> PaperSummary:
-    """Run the paper's experiment on one series: LSTM-GRU, its two halves, a linear model and persistence.
+    """Run the paper's experiment on one series: LSTM-GRU, LSTM, GRU, a linear model and persistence.
 
-    The same request again gives the same numbers and adds no rows.
+    A repeated run gives the same numbers and adds no rows.
 
     Args:
         source: `yahoo`, `file:PATH` or `sample`.
-        symbol: Symbol, as the source spells it.
-        interval: What a step is; months are built from days where the source has days.
-        seeds: Trainings of each network.
-        first: Earliest bar wanted; default: all.
-        directory: Where the pictures go; default: `paper` in Bellwether's home.
+        symbol: Symbol in the source's spelling.
+        interval: Length of a time step. Months are built from days if the source has daily bars.
+        seeds: Number of trainings per network.
+        first: First day to use; default: all bars.
+        directory: Directory for the pictures; default: `paper` in `BELLWETHER_HOME`.
 
     Returns:
-        Errors beside the published ones, and where the pictures are.
+        Errors beside the published ones, and the paths of the pictures.
 
     Raises:
-        BellwetherError: one sentence on why there are none.
+        BellwetherError: if there are no results; its message has the reason.
     """
     plan = plan_paper(
         get_settings(),
@@ -53,6 +54,6 @@ def paper(
     )
     series = read_series(plan)
     trained = train_networks(plan, series)
-    results = keep_results(plan, series, trained)
+    results = store_results(plan, series, trained)
     pictures = draw_pictures(plan, series, trained)
     return PaperSummary(results=results, pictures=pictures)

@@ -1,4 +1,4 @@
-"""The replay of a month: the run's data as it knew them, its model, its forecasts, and whether they are the same."""
+"""Replay of a published run: its data, its model, its forecasts, and a comparison with the stored ones."""
 
 from prefect import flow
 
@@ -7,29 +7,28 @@ from tasks.research.replay import (
     Replay,
     compare_with_stored,
     forecast_again,
-    read_stored_run,
-    rebuild_months,
     retrain_weights,
 )
+from tasks.research.stored_run import read_stored_run, rebuild_months
 
 
 @flow(name="replay_run")
 def replay_run(run_id: int, retrain: bool = False) -> Replay:
-    """Make a published run's forecasts again, from the database alone, and compare them with those stored.
+    """Recompute the forecasts of a published run from the database alone, and compare them with the stored ones.
 
-    Nothing is written.
+    Writes nothing.
 
     Args:
-        run_id: Number of the run, from `report.run_history`.
-        retrain: Train the run's model once more as well, from the months of the run that trained it, and compare the
-            weights; takes as long as the training did.
+        run_id: Id of the run, see `report.run_history`.
+        retrain: Also train the run's model again, with the data of the run that trained it, and compare the weights.
+            This takes as long as the training.
 
     Returns:
-        What the run said and why, and every difference.
+        The run's message and reason, and all differences.
 
     Raises:
-        BadRequestError: if there is no such run, or it published nothing.
-        DamagedModelError: if its model is damaged or of another program.
+        BadRequestError: if the run does not exist or published nothing.
+        DamagedModelError: if the model is damaged or was stored by an incompatible program version.
     """
     store = get_store()
     run = read_stored_run(store, run_id)
@@ -37,7 +36,7 @@ def replay_run(run_id: int, retrain: bool = False) -> Replay:
     forecasts = forecast_again(run, months)
     sha256 = None
     if retrain:
-        # The model may have been kept since an earlier run, which saw other months.
+        # An earlier run with other data may have trained the model.
         trainer = run if run.model.run_id in (None, run_id) else read_stored_run(store, run.model.run_id)
         sha256 = retrain_weights(trainer, months if trainer is run else rebuild_months(trainer))
     return compare_with_stored(run, months, forecasts, sha256)

@@ -1,17 +1,16 @@
-"""The daily watch: has every run ended, is every month there, and does everybody know?"""
+"""Daily service check: killed and stuck runs, overdue months, pending alerts."""
 
 from typing import Annotated
 
 from prefect import flow
 from pydantic import Field
 
-from tasks.alerts.delivery import deliver_alerts
-from tasks.alerts.duty import reporting_unreachable
+from tasks.alerts.delivery import deliver_alerts, notify_of_database_errors
+from tasks.alerts.due_months import extend_due_months, find_overdue_months
 from tasks.alerts.service_check import (
     ServiceCheckSummary,
-    extend_due_months,
     find_killed_runs,
-    find_overdue,
+    find_stuck_runs,
     summarise_service_check,
 )
 from tasks.database import get_store
@@ -20,23 +19,25 @@ from tasks.settings import get_settings
 
 @flow(name="check_service")
 def check_service(stuck_hours: Annotated[int, Field(ge=1, le=240)] = 12) -> ServiceCheckSummary:
-    """Look for runs that were killed or do not end and for months that are overdue, and deliver what there is to tell.
+    """Raise alerts about killed runs, stuck runs and overdue months, and deliver all pending alerts.
 
-    Needs Postgres alone; `bellwether watch` calls it without Prefect. Running it again tells nothing twice.
+    Requires only Postgres: `bellwether check-service` calls the function without Prefect. Repeating the check delivers
+    nothing twice.
 
     Args:
-        stuck_hours: A run that has not ended after so many hours is an alert.
+        stuck_hours: Hours after which a run that has not ended counts as stuck.
 
     Returns:
-        How things stand.
+        The state of the service.
 
     Raises:
-        DatabaseUnavailableError: if the database cannot be reached, which the addresses are told of.
+        DatabaseUnavailableError: if the database is unavailable; the recipients are notified.
     """
-    with reporting_unreachable():
+    with notify_of_database_errors():
         store = get_store()
         extend_due_months(store)
-        found = find_killed_runs(store, stuck_hours)
-        find_overdue(store)
+        killed = find_killed_runs(store)
+        stuck = find_stuck_runs(store, stuck_hours)
+        find_overdue_months(store)
         rounds = deliver_alerts(store, get_settings())
-        return summarise_service_check(store, found, rounds)
+        return summarise_service_check(store, killed, stuck, rounds)

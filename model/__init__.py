@@ -1,23 +1,25 @@
-"""The forecaster: arrays and frames in, arrays and frames out.
+"""The model: arrays and frames in, arrays and frames out.
 
-Nothing here knows the clock, the network, the environment, files or another room, and every random number comes
-from a seed that the caller gives. TensorFlow is imported by `network`, `compiled`, `training` and `paper_training` alone,
-when they are used.
+Nothing in this room reads the clock, the network, the environment or files, and every random number comes from a seed
+that the caller passes. TensorFlow and Keras are imported only by `forecaster.network`, `forecaster.training` and
+`paper.training`, inside the functions that need them.
 
-Read in this order: `basis` brings a restated download to what is stored, `quality` says which bars can be believed,
-`adjustment` and `months` make months of sessions; `features` makes the panel the models read; `baseline` is the
-traditional forecast and `network` its correction, compiled in `compiled` and fitted in `training`; `forecaster` puts them
-together and `weights` turns them into bytes. `metrics` and `skill` score what came true, `gate` decides from that what
-is served, and `drift` watches it. `paper` and `paper_training` stand apart: the experiment behind the project, as it
-was published.
+- `config`: every scientific choice, in frozen dataclasses.
+- `bars`: daily bars, splits and dividends to months.
+- `quality`: rules that repair or reject bars and actions.
+- `forecaster`: features, baseline, network, training and the forecast.
+- `evaluation`: scores, significance, the gate, backtests and benchmark forecasters.
+- `drift`: the drift monitor.
+- `paper`: the published experiment behind the project, reproduced.
 
-Letters for the sizes of arrays, used in docstrings and end-of-line comments throughout:
+Sizes of arrays in docstrings and comments:
 
 - N symbols
 - T months, oldest first
-- K features of the traditional part, F features of the network
+- K terms of the baseline, F inputs of the network
 - H horizons, 1 to 12 months
 - Q quantiles, lowest first
+- R rows, pairs of a symbol and a month
 """
 
 import numpy as np
@@ -29,5 +31,5 @@ Flags = npt.NDArray[np.bool_]
 
 
 def quantile_names(levels: tuple[float, ...]) -> list[str]:
-    """Column of each level: 0.025 is q025, 0.1 is q10."""
+    """Return the column name of each quantile level: q025 for 0.025, q10 for 0.1."""
     return [f"q{level:.3f}".replace("0.", "", 1).removesuffix("0") for level in levels]

@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 from psycopg2.extras import Json
 
-from sql.connection import Door, returned_id
+from sql.connection import returned_id
 from sql.copy import copy_in
 from sql.queries import statement
+from sql.scores import ScoreVerbs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +32,7 @@ class Backtest:
     finished_at: datetime
 
 
-class BacktestVerbs(Door):
+class BacktestVerbs(ScoreVerbs):
     """What a backtest reads and leaves."""
 
     def read_clock(self) -> datetime:
@@ -42,7 +43,7 @@ class BacktestVerbs(Door):
         return moment
 
     def add_backtest(self, backtest: Backtest, errors: pd.DataFrame) -> int:
-        """Write a finished backtest with its errors, all of it or nothing.
+        """Write a finished backtest with its errors and scores, all of it or nothing.
 
         Args:
             backtest: What it was.
@@ -57,4 +58,5 @@ class BacktestVerbs(Door):
             cursor.execute(statement("add_backtest"), row)
             backtest_id = returned_id(cursor)
             copy_in(cursor, "forecast.backtest_error", errors.assign(backtest_id=backtest_id))
+            self._add_backtest_scores(cursor, backtest_id, errors)
         return backtest_id

@@ -13,35 +13,11 @@ from psycopg2.extensions import cursor as Cursor  # noqa: N812  a class under a 
 from psycopg2.extras import Json
 
 from sql.alerts import alert_parameters
-from sql.connection import Door, returned_id
+from sql.connection import returned_id
 from sql.copy import copy_in
-from sql.market import TOLERANCES
+from sql.month_key import MonthKey
 from sql.queries import statement
-
-# What happened is restated when it moved by more, in log return, than a close must to be corrected.
-OUTCOME_TOLERANCE = TOLERANCES["price_tolerance"]
-
-_SCORED_ACTUAL_TYPES = {
-    "run_id": "int8",
-    "symbol": "text",
-    "origin_month": "date",
-    "horizon": "int2",
-    "target_month": "date",
-    "known_log_return": "float8",
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class MonthKey:
-    """What a published month is known by."""
-
-    source: str
-    universe: str
-    origin_month: date
-
-    def parameters(self) -> dict[str, Any]:
-        """The key as statement parameters."""
-        return {"source": self.source, "universe": self.universe, "origin_month": self.origin_month}
+from sql.scores import ScoreVerbs
 
 
 class AlreadyPublishedError(RuntimeError):
@@ -108,7 +84,7 @@ class Publication:
     resolved_alerts: Sequence[Mapping[str, Any]]
 
 
-class RunVerbs(Door):
+class RunVerbs(ScoreVerbs):
     """What a run writes and what it reads of earlier ones."""
 
     def hold_month(self, key: MonthKey) -> AbstractContextManager[bool]:
@@ -202,12 +178,12 @@ class RunVerbs(Door):
         copy_in(cursor, "forecast.candidate", _name_versions(month, version_id).assign(run_id=run_id))
         copy_in(cursor, "forecast.forecast_origin", month.origins.assign(run_id=run_id, model_version_id=version_id))
         copy_in(cursor, "forecast.forecast", month.forecasts.assign(run_id=run_id))
-        _add_errors(cursor, run_id, month, finished_at)
+        scored = self._add_errors(cursor, run_id, month.errors, month.restated_errors, finished_at)
         copy_in(cursor, "ops.drift_check", month.drift_checks.assign(run_id=run_id))
         cursor.execute(statement("stage_drift_months"))
         parts = {
-            "incoming_watch_reference": month.drift_expectation.assign(model_version_id=version_id),
-            "incoming_watched_month": month.drift_months.assign(checked_by_run_id=run_id),
+            "incoming_drift_expectation": month.drift_expectation.assign(model_version_id=version_id),
+            "incoming_drift_month": month.drift_months.assign(checked_by_run_id=run_id),
             "ops.drift_symbol": month.drift_symbols.assign(run_id=run_id),
             "ops.input_check": month.input_checks.assign(run_id=run_id),
         }
@@ -228,6 +204,7 @@ class RunVerbs(Door):
         )
         if cursor.rowcount != 1:
             raise AlreadyPublishedError(f"run {run_id} is no longer running: another process took its month over")
+        self._refresh_scorecard(cursor, run_id, scored)
 
     def read_champion(self, key: MonthKey, *, refused: Sequence[int] = ()) -> ModelVersion | None:
         """The newest model version of the universe that knew nothing after the month and is not `refused`."""
@@ -263,35 +240,6 @@ class RunVerbs(Door):
         """A run's forecasts: the columns of `forecast.forecast`, by symbol, horizon and forecaster."""
         return self._read("run_forecasts", run_id=run_id)
 
-    def read_forecasts_to_score(self, key: MonthKey) -> pd.DataFrame:
-        """Published forecasts whose target month is over by the key's month and that have no error yet."""
-        return self._read(
-            "forecasts_to_score", source=key.source, universe=key.universe, through_month=key.origin_month
-        )
-
-    def read_scored_actuals(self, key: MonthKey) -> pd.DataFrame:
-        """What is known to have come of the universe's scored forecasts, target months up to the key's month.
-
-        Returns:
-            run_id, symbol, origin_month, horizon, target_month, known_log_return (by the newest score), unsorted.
-        """
-        return self._copy_out(
-            "scored_actuals",
-            _SCORED_ACTUAL_TYPES,
-            source=key.source,
-            universe=key.universe,
-            through_month=key.origin_month,
-        )
-
-    def read_forecasts_of(self, forecasts: pd.DataFrame) -> pd.DataFrame:
-        """The forecasts of every run_id, symbol and horizon of a frame, by all forecasters, with their quantiles."""
-        return self._read(
-            "forecasts_of",
-            run_ids=forecasts["run_id"].tolist(),
-            symbols=forecasts["symbol"].tolist(),
-            horizons=forecasts["horizon"].tolist(),
-        )
-
     def read_forecasts_to_check(self, key: MonthKey, *, horizons: Sequence[int], since_month: date) -> pd.DataFrame:
         """Forecasts in force of the horizons that could be scored by the key's month.
 
@@ -324,17 +272,6 @@ class RunVerbs(Door):
     def read_drift_before(self, key: MonthKey) -> pd.DataFrame:
         """Drift checks of the universe's last published month before the key's: horizon, measure, status."""
         return self._read("drift_before", **key.parameters())
-
-
-def _add_errors(cursor: Cursor, run_id: int, month: Publication, scored_at: datetime) -> None:
-    """Store first and restated errors, and what the months they belong to add up to now."""
-    cursor.execute(statement("stage_errors"))
-    for is_restated, errors in ((False, month.errors), (True, month.restated_errors)):
-        scored = errors.assign(is_restated=is_restated, scored_by_run_id=run_id, scored_at=pd.Timestamp(scored_at))
-        copy_in(cursor, "incoming_error", scored)
-    cursor.execute(statement("add_errors"))
-    cursor.execute(statement("add_restated_errors"), {"tolerance": OUTCOME_TOLERANCE})
-    cursor.execute(statement("refresh_month_scores"))
 
 
 def _name_versions(month: Publication, version_id: int | None) -> pd.DataFrame:

@@ -12,9 +12,12 @@ from sql import migrate
 from sql.alerts import AlertVerbs
 from sql.backtests import Backtest, BacktestVerbs
 from sql.connection import StoreUnavailableError, first_line
+from sql.copy import open_cursor
 from sql.market import MarketVerbs, MergedBars
+from sql.month_key import MonthKey
 from sql.paper import AddedResults, PaperExperiment, PaperVerbs
-from sql.runs import OUTCOME_TOLERANCE, AlreadyPublishedError, ModelVersion, MonthKey, Publication, RunVerbs
+from sql.runs import AlreadyPublishedError, ModelVersion, Publication, RunVerbs
+from sql.scores import OUTCOME_TOLERANCE, ScoreFunctions, complete_scores
 
 __all__ = [
     "OUTCOME_TOLERANCE",
@@ -26,6 +29,7 @@ __all__ = [
     "MonthKey",
     "PaperExperiment",
     "Publication",
+    "ScoreFunctions",
     "Store",
     "StoreUnavailableError",
 ]
@@ -40,10 +44,14 @@ class Store(MarketVerbs, RunVerbs, BacktestVerbs, PaperVerbs, AlertVerbs):
             return migrate.is_current(connection)
 
     def upgrade(self, revision: str = "head") -> bool:
-        """Bring the schema to `revision`; returns whether anything had to be done."""
+        """Bring the schema to `revision`, and the stored scores with it; returns whether anything had to be done."""
         try:
             with self._connection() as connection:
-                return migrate.upgrade(connection, revision)
+                is_changed = migrate.upgrade(connection, revision)
+                if is_changed and self._score_functions is not None and migrate.is_current(connection):
+                    with open_cursor(connection) as cursor:
+                        complete_scores(cursor, self._score_functions)
+                return is_changed
         except CommandError as error:
             raise StoreUnavailableError(
                 f"the schema of the database at {self.address} is not one this program knows: {first_line(error)}; "

@@ -1,17 +1,24 @@
-"""Thin steps between the flows and the rooms: read from a door, call one pure function, write to a door.
+"""Steps of the flows, with all I/O: a step reads, calls a pure function of `model`, writes, and logs one line.
 
-- `settings`: the one reader of the environment.
-- `planning`: what a request means: which month, which symbols, from where; and whether it can be.
-- `ledger`: the run's row in the ledger, from start to publication or failure.
-- `database`: the store of this process, embedded server or `DATABASE_URL`.
-- `sources/`: where prices come from, one file a source. A new source is a new file there.
-- `ingestion`, `training`, `forecasting`, `scoring`, `monitoring`, `alerting`: the steps of the month, in that order.
-- `duty`: who answers for a run that nobody watches, and which months are waited for.
-- `delivering`, `addresses`, `sending`: alerts on their way; their words are in `alerting`.
-- `watching`: the daily watch.
-- `reporting`: what a person reads at the end.
-- `paper`, `pictures`, `paper_table`: the paper's experiment: its steps, its pictures and its table.
-- `calendars`, `progress`, `processes`, `secrecy`, `errors`: used by several of them.
+Used by every step:
 
-A step that Prefect runs is decorated here; the story that joins them is in `flows`.
+- `settings`: the environment variables, read in one place.
+- `errors`: the errors of the program, with their exit codes.
+- `database`: the store of this process, on the embedded server or on `DATABASE_URL`.
+- `calendars`: trading sessions and months of the exchanges.
+- `progress`: progress and log lines of the steps.
+- `retries`: how Prefect runs a step, and which errors it retries.
+- `processes`: pools of worker processes, limited by memory.
+- `registry`: stored models: read, verified, and made ready for storage.
+
+Wings, each of which may use those above it:
+
+- `sources`: price sources: `sample`, files, Yahoo.
+- `plans`: requests, checked and turned into plans.
+- `alerts`: alerts and their delivery, and the service check.
+- `month`: the steps of the month: one module a step.
+- `research`: backtest, replay and the paper's experiment.
+- `report`: summaries for the command line.
+
+Prefect tasks are decorated here; the flows that call them are in `flows`.
 """

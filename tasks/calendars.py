@@ -1,13 +1,13 @@
-"""When an exchange was open: its sessions, its last closed one, and the months they make.
+"""Trading calendars of the exchanges: sessions, the last closed session, and months.
 
-Over `exchange_calendars`, whose quirks are met here:
+The calendars are those of `exchange_calendars`, with these quirks:
 
-- Without `start` a calendar reaches only 20 years back.
-- Holidays are known from 1970-01-01 on. Before that every weekday passes for a session, so no calendar starts earlier.
-- Some calendars have a first (Tokyo 1997) or a last date (Shanghai and Bombay: the end of the last published year).
-- Tel Aviv's (XTAE, 4.13) contradicts itself and is refused.
+- Without `start` a calendar covers only the last 20 years.
+- Holidays are complete from 1970-01-01. Before, every weekday counts as a session, so no calendar starts earlier.
+- Some calendars have a first date (Tokyo 1997) or a last one (Shanghai and Bombay: the end of the last published year).
+- The calendar of Tel Aviv (XTAE, 4.13) is inconsistent and is refused.
 
-A date outside a calendar is refused or left out, never guessed.
+A date outside a calendar is refused or omitted, never extrapolated.
 """
 
 import functools
@@ -24,20 +24,19 @@ from exchange_calendars.errors import InvalidCalendarName
 from tasks.errors import BadRequestError
 
 FIRST_KNOWN = pd.Timestamp("1970-01-01")
-MONTH_COLUMNS = ["month", "last_session", "sessions_expected"]
 
 _building = threading.Lock()
 
 
 def last_closed_session(mic: str, now: datetime) -> date:
-    """The newest session of the exchange that had closed at `now`; at the closing moment itself it has.
+    """Find the newest session of the exchange that is closed at `now`; at the moment of its close it counts as closed.
 
     Args:
-        mic: ISO 10383 code of the exchange, such as XNYS; half days close early here too.
-        now: any timezone-aware moment within the calendar.
+        mic: ISO 10383 code of the exchange, such as XNYS. Early closes are respected.
+        now: Timezone-aware moment within the calendar.
 
     Raises:
-        BadRequestError: if the exchange has no calendar, or `now` lies outside of it.
+        BadRequestError: if the exchange has no calendar, or `now` lies outside it.
         ValueError: if `now` is naive.
     """
     moment = _utc(now)
@@ -46,16 +45,21 @@ def last_closed_session(mic: str, now: datetime) -> date:
     if closed == 0 or moment.normalize().tz_localize(None) > _last_covered(mic, moment.year):
         raise BadRequestError(
             f"The calendar of {mic} covers {calendar.first_session:%Y-%m-%d} to {calendar.last_session:%Y-%m-%d}; "
-            f"{now:%Y-%m-%d %H:%M %Z} lies outside of it."
+            f"{now:%Y-%m-%d %H:%M %Z} lies outside it."
         )
     session: date = calendar.sessions[closed - 1].date()
     return session
 
 
 def month_table(mic: str, first: date, last: date) -> pd.DataFrame:
-    """The months from that of `first` to that of `last`, both included, as the exchange's calendar has them.
+    """List the months of an exchange from that of `first` to that of `last`, both included.
 
-    Months that the calendar does not cover from first to last day are left out.
+    A month that the calendar does not cover completely is omitted.
+
+    Args:
+        mic: ISO 10383 code of the exchange.
+        first: Any day of the first month.
+        last: Any day of the last month.
 
     Returns:
         month (datetime64[ns], first of month), last_session (datetime64[ns]), sessions_expected (int64), oldest first.
@@ -70,45 +74,46 @@ def month_table(mic: str, first: date, last: date) -> pd.DataFrame:
     table = pd.DataFrame({"last_session": by_month.max(), "sessions_expected": by_month.count()})
     table = table.rename_axis("month").reset_index()
     table["month"] = table["month"].dt.to_timestamp()
-    # A calendar that ends within the month cannot say which session is its last.
+    # If a calendar ends within the month, the last session of the month is unknown.
     is_whole = table["month"] + pd.offsets.MonthEnd(0) <= _last_covered(mic, last.year)
     types = {"month": "datetime64[ns]", "last_session": "datetime64[ns]", "sessions_expected": "int64"}
-    return table.loc[is_whole, MONTH_COLUMNS].astype(types).reset_index(drop=True)
+    return table.loc[is_whole, list(types)].astype(types).reset_index(drop=True)
 
 
 def sessions_between(mic: str, first: date, last: date) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:
-    """The sessions from `first` to `last`, both included, and those of them that close early.
+    """List the sessions from `first` to `last`, both included, and those of them with an early close.
 
-    Sessions that the calendar does not cover are left out.
+    Sessions that the calendar does not cover are omitted.
 
     Raises:
         BadRequestError: if the exchange has no calendar.
     """
     calendar = _calendar(mic, last.year)
-    found: list[pd.DatetimeIndex] = []
-    for days in (calendar.sessions, calendar.early_closes):
-        found.append(days[(days >= pd.Timestamp(first)) & (days <= pd.Timestamp(last))].astype("datetime64[ns]"))
-    return found[0], found[1]
+    sessions, early_closes = (
+        days[(days >= pd.Timestamp(first)) & (days <= pd.Timestamp(last))].astype("datetime64[ns]")
+        for days in (calendar.sessions, calendar.early_closes)
+    )
+    return sessions, early_closes
 
 
 def due_days(mics: Sequence[str], months: Sequence[date], sessions: int) -> list[tuple[date, date]]:
-    """When each month is due: the day of the `sessions`-th session after it, on the exchange that comes last.
+    """Find the day on which each month is due: the day of the `sessions`-th session after it, on the latest exchange.
 
-    Where a calendar does not reach that far, weekdays and a week more stand in for sessions.
+    Where a calendar does not cover that day, weekdays plus one week stand in for sessions.
 
     Args:
         mics: ISO 10383 codes of the exchanges.
-        months: Days of the months, of which the first of the month is taken.
-        sessions: How many sessions, from 1.
+        months: Any day of each month.
+        sessions: Number of sessions, at least 1.
 
     Returns:
-        First day of the month, and the day it is due on, in the order given.
+        First day of each month and its due day, in the order of `months`.
 
     Raises:
         BadRequestError: if an exchange has no calendar.
     """
     due = []
-    for month in (pd.Timestamp(each).replace(day=1) for each in months):
+    for month in (pd.Timestamp(day).replace(day=1) for day in months):
         following = month + pd.DateOffset(months=1)
         latest = following + pd.Timedelta(days=30 + 2 * sessions)
         days = []
@@ -121,7 +126,7 @@ def due_days(mics: Sequence[str], months: Sequence[date], sessions: int) -> list
 
 
 def has_calendar(mic: str) -> bool:
-    """Whether the exchange is one whose sessions are known here."""
+    """Check that the exchange has a calendar."""
     try:
         _bounds(mic)
     except BadRequestError:
@@ -136,20 +141,20 @@ def _utc(now: datetime) -> pd.Timestamp:
 
 
 def _first_full_month(first_session: pd.Timestamp) -> pd.Timestamp:
-    """The month of the first session if that month was open from its start, allowing for New Year's holidays."""
+    """Find the first complete month: that of the first session if it opened within the first week, else the next."""
     month = first_session.replace(day=1)
     return month if first_session.day <= 7 else month + pd.offsets.MonthBegin(1)
 
 
 def _calendar(mic: str, year: int) -> Any:
-    """The calendar from 1970, or the earliest it allows, through the year after `year`, or the last it allows."""
+    """Return the calendar of the exchange, from 1970 to the year after `year`, as far as it covers them."""
     earliest, _ = _bounds(mic)
     start = FIRST_KNOWN if earliest is None else max(FIRST_KNOWN, earliest)
     return _build(mic, start=start, end=max(_last_covered(mic, year), start + pd.DateOffset(years=1)))
 
 
 def _last_covered(mic: str, year: int) -> pd.Timestamp:
-    """The last day that the calendar made for `year` knows about; years share the calendar of their decade."""
+    """Find the last day of the calendar for `year`; the years of a decade share one calendar."""
     _, latest = _bounds(mic)
     end = pd.Timestamp(year=(year + 1) // 10 * 10 + 9, month=12, day=31)
     return end if latest is None else min(end, latest)
@@ -157,19 +162,21 @@ def _last_covered(mic: str, year: int) -> pd.Timestamp:
 
 @functools.cache
 def _bounds(mic: str) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
-    """First and last day the exchange's calendar can be made for; None where there is no bound."""
+    """Find the first and last possible day of the exchange's calendar; None if unbounded."""
     try:
         calendar = _build(mic)
     except InvalidCalendarName as error:
         raise BadRequestError(f"Exchange {mic!r} has no calendar; expected an ISO 10383 code such as XNYS.") from error
     except ValueError as error:
-        raise BadRequestError(f"The calendar of exchange {mic} cannot be made by this exchange_calendars.") from error
+        raise BadRequestError(
+            f"The calendar of exchange {mic} is unusable in this version of exchange_calendars."
+        ) from error
     return calendar.bound_min(), calendar.bound_max()
 
 
 @functools.lru_cache(maxsize=128)
 def _build(mic: str, **span: pd.Timestamp) -> Any:
-    # exchange_calendars 4.13 makes pandas 3 warn about its own code; the filters are the process's, hence the lock.
+    # exchange_calendars 4.13 triggers warnings of pandas 3; the lock guards the global filters.
     with _building, warnings.catch_warnings():
         warnings.simplefilter("ignore", pd.errors.Pandas4Warning)
         return xc.get_calendar(mic, **span)

@@ -1,4 +1,4 @@
-"""The store of this process: `DATABASE_URL` when it is set, else the embedded server, started on demand."""
+"""Store of this process: the database of `DATABASE_URL` if it is set, else the embedded server, started on demand."""
 
 import functools
 from collections.abc import Iterator
@@ -7,16 +7,25 @@ from typing import Any
 
 import pandas as pd
 
+from model.evaluation import scores
 from sql import store
 from sql.server import lifecycle as server
-from sql.store import Store
+from sql.store import ScoreFunctions, Store
 from tasks.errors import AlreadyPublishedError, BadRequestError, DatabaseUnavailableError
 from tasks.settings import Settings, get_settings
+
+SCORE_FUNCTIONS = ScoreFunctions(
+    month_scores=scores.month_scores,
+    scorecard=scores.scorecard,
+    backtest_scorecard=scores.backtest_scorecard,
+    windows=[months for months in scores.WINDOWS if months is not None],
+)
+"""The arithmetic of scores for every store that writes errors: `sql` computes none."""
 
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Errors of the database's room, as errors of ours: one sentence and an exit code."""
+    """Convert errors of `sql` to errors of `tasks.errors`."""
     try:
         yield
     except (store.StoreUnavailableError, server.ServerError) as error:
@@ -26,17 +35,20 @@ def database_errors() -> Iterator[None]:
 
 
 def records_of(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows by column name, nulls as None."""
-    whole = frame.astype(object).where(frame.notna(), None)
-    return [{str(name): value for name, value in row.items()} for row in whole.to_dict("records")]
+    """Convert the rows of a frame to dictionaries by column name, nulls as None."""
+    rows = frame.astype(object).where(frame.notna(), None)
+    return [{str(name): value for name, value in row.items()} for row in rows.to_dict("records")]
 
 
 def database_url(settings: Settings, *, role: str = "owner") -> str:
-    """Recipient of the database, with its password; the embedded server is started if need be.
+    """Return the URL of the database with its password, and start the embedded server if necessary.
 
     Args:
-        settings: Where it is.
-        role: `owner`, or `analyst`, who can only read; an external database knows no `analyst` of ours.
+        settings: Home directory or URL of the database.
+        role: `owner`, or `analyst` with read access only. An external database has one URL for both.
+
+    Raises:
+        DatabaseUnavailableError: if the embedded server does not start.
     """
     with database_errors():
         if settings.database_url is not None:
@@ -47,32 +59,38 @@ def database_url(settings: Settings, *, role: str = "owner") -> str:
 
 @functools.cache
 def get_store() -> Store:
-    """The store of this process, its schema the newest."""
+    """Return the store of this process, and migrate its schema if it is old."""
     settings = get_settings()
     url = database_url(settings)
     with database_errors():
-        opened = Store(url, connections=settings.database_connections)
+        opened = Store(url, connections=settings.database_connections, score_functions=SCORE_FUNCTIONS)
         if not opened.is_current():
             opened.upgrade()
         return opened
 
 
 def stop_database(settings: Settings) -> bool:
-    """Stop the embedded server; returns whether it was running.
+    """Stop the embedded server.
+
+    Returns:
+        Whether it was running.
 
     Raises:
-        BadRequestError: if the database is not the embedded one.
+        BadRequestError: if `DATABASE_URL` is set.
     """
     if settings.database_url is not None:
         raise BadRequestError(
-            "`DATABASE_URL` is set: that database is not Bellwether's to stop; unset it to stop its own."
+            "Only the embedded database can be stopped, and `DATABASE_URL` names another one; unset it first."
         )
     with database_errors():
         return server.stop(settings.home)
 
 
 def psql_command(settings: Settings) -> tuple[str, dict[str, str]]:
-    """Psql's path and the environment that connects it; a command line is for every user of the machine to read."""
+    """Return the path of psql and the environment variables that connect it.
+
+    The password is not part of the command line, which every user of the machine can read.
+    """
     url = database_url(settings)
     with database_errors():
         return str(server.psql_path()), Store(url).connection_environment()

@@ -1,53 +1,53 @@
-"""What can go wrong, where a caller acts differently.
+"""Errors of the program, one class for each case that a caller handles differently.
 
 BellwetherError               one sentence for the user, and an exit code
-├── BadRequestError           the caller asked for something that cannot be
-├── SourceUnavailableError    the price source did not answer: worth a retry
-├── PricesIncompleteError     too few of the universe have their month: stop, publish nothing
-├── NotEnoughHistoryError     too few months to train
+├── BadRequestError           the request is invalid
+├── SourceUnavailableError    the price source did not respond: worth a retry
+├── PricesIncompleteError     too few symbols have the origin month: publish nothing
+├── NotEnoughHistoryError     too few months to train or evaluate a model
 ├── RunInProgressError        another process is running the same month
-├── AlreadyPublishedError     another process has published the month: what it published stands
-├── DamagedModelError         a stored model cannot be used: take the one before, or train anew
-├── ReplayDiffersError        a replay did not give what is stored
-├── DeliveryFailedError       an address did not accept a message
-└── DatabaseUnavailableError  Postgres did not answer: worth a retry
+├── AlreadyPublishedError     another process has published the month: its publication stands
+├── DamagedModelError         a stored model is unusable: use the one before, or train a new one
+├── ReplayDiffersError        a replay differs from the stored forecasts
+├── DeliveryFailedError       a recipient did not accept a message
+└── DatabaseUnavailableError  Postgres did not respond: worth a retry
 
-A bad argument between our own functions is a `ValueError`. A skipped symbol is no exception but an outcome, see
-`tasks.sources`.
+A wrong argument between functions of the program is a `ValueError`. A skipped symbol is not an error but an outcome,
+see `tasks.sources.base`.
 """
 
 from typing import ClassVar
 
 
 class BellwetherError(Exception):
-    """The sentence is all a user sees; `exit_code` is what the shell sees.
+    """Base of all errors: a sentence for the user, and the exit code of the command.
 
-    Codes 1 and 2 are left to the interpreter and to wrong command lines.
+    Exit codes 1 and 2 are reserved for the interpreter and for invalid command lines.
     """
 
     exit_code: ClassVar[int] = 3
 
 
 class BadRequestError(BellwetherError):
-    """The caller asked for something that cannot be: unknown symbol, future as_of, a file with the wrong columns."""
+    """The request is invalid: an unknown symbol, a future `as_of`, a file with wrong columns."""
 
     exit_code = 4
 
 
 class SourceUnavailableError(BellwetherError):
-    """The price source did not answer: worth a retry."""
+    """The price source did not respond: worth a retry."""
 
     exit_code = 5
 
 
 class PricesIncompleteError(BellwetherError):
-    """Too few symbols of the universe have their month: stop, publish nothing."""
+    """Too few symbols of the universe have the origin month: publish nothing."""
 
     exit_code = 6
 
 
 class NotEnoughHistoryError(BellwetherError):
-    """Too few months to train a model or to judge one."""
+    """There are too few months to train or evaluate a model."""
 
     exit_code = 7
 
@@ -59,30 +59,30 @@ class RunInProgressError(BellwetherError):
 
 
 class AlreadyPublishedError(BellwetherError):
-    """Another process has published the month: what it published stands."""
+    """Another process has published the month: its publication stands."""
 
     exit_code = 10
 
 
 class DatabaseUnavailableError(BellwetherError):
-    """Postgres did not answer: worth a retry."""
+    """Postgres did not respond: worth a retry."""
 
     exit_code = 9
 
 
 class DamagedModelError(BellwetherError):
-    """A stored model cannot be used: take the one before it, or train anew."""
+    """A stored model is unusable: use the one before it, or train a new one."""
 
     exit_code = 11
 
 
 class ReplayDiffersError(BellwetherError):
-    """A replay did not give what is stored."""
+    """A replay differs from the stored forecasts."""
 
     exit_code = 12
 
 
 class DeliveryFailedError(BellwetherError):
-    """An address did not accept a message that a person asked to send."""
+    """A recipient did not accept a message that was sent by hand."""
 
     exit_code = 13

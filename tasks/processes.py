@@ -1,7 +1,7 @@
-"""Worker processes: how many memory allows, how they start, and that they end with the process that started them.
+"""Pools of worker processes: limited by memory, and terminated with the process that started them.
 
-Processes, not threads: TensorFlow's seed is global to a process. They know nothing of Prefect or the database, so a
-worker imports neither, and what is sent to it is pickled by name and never by value.
+Trainings run in processes rather than threads because TensorFlow's seed is global to a process. A worker imports
+neither Prefect nor the database, and functions are sent to it by name.
 """
 
 import os
@@ -19,41 +19,46 @@ from tasks.errors import BellwetherError
 from tasks.progress import log_line
 
 DEFAULT_WORKERS = 2
-"""Upper bound when none is requested: each worker uses several cores by itself."""
+"""Largest default number of workers: each of them uses several cores."""
 WORKER_BYTES = 1_500_000_000
-"""Memory of one worker with TensorFlow, 128 symbols and 57 years of months."""
+"""Memory of one worker with TensorFlow, and 57 years of months of 128 symbols."""
 
 
 def affordable_workers(step: str, requested: int | None = None) -> int:
-    """Number of workers that memory allows: at most `requested`, by default `DEFAULT_WORKERS` and one a core."""
-    wanted = min(DEFAULT_WORKERS, os.cpu_count() or 1) if requested is None else requested
+    """Compute the number of workers that free memory allows, at least one.
+
+    Args:
+        step: Step that starts them, for the log line about a smaller number.
+        requested: Upper limit; default: `DEFAULT_WORKERS`, and at most one a core.
+    """
+    limit = min(DEFAULT_WORKERS, os.cpu_count() or 1) if requested is None else requested
     free = _free_bytes()
-    allowed = wanted if free is None else max(1, free // WORKER_BYTES)
+    allowed = limit if free is None else max(1, free // WORKER_BYTES)
     if requested is not None and allowed < requested:
-        log_line(step, f"{allowed} processes instead of {requested}, because of free memory")
-    return int(min(wanted, allowed))
+        log_line(step, f"{allowed} processes instead of {requested}, limited by free memory")
+    return int(min(limit, allowed))
 
 
 @contextmanager
 def worker_pool(
     workers: int, *, advice: str, initializer: Callable[[], None] | None = None
 ) -> Iterator[ProcessPoolExecutor]:
-    """Start a pool of worker processes, and end them with the block, also when it fails or is interrupted.
+    """Start a pool of worker processes, and terminate them if the block fails or is interrupted.
 
     Args:
         workers: Number of processes.
-        advice: What to try when a worker is killed; the end of the error's sentence.
-        initializer: Function without arguments that each worker calls first.
+        advice: What to try if a worker is killed; the end of the error's sentence.
+        initializer: Function without arguments that each worker calls at its start.
 
     Raises:
         BellwetherError: if a worker is killed, usually because memory ran out.
     """
-    # Spawned: a fork of a process that has loaded TensorFlow hangs.
+    # Spawned: a fork of a process with TensorFlow loaded hangs.
     pool = ProcessPoolExecutor(
         workers, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(initializer,)
     )
     try:
-        with ending_children():
+        with _terminate_on_failure():
             yield pool
     except BrokenProcessPool as error:
         raise BellwetherError(
@@ -64,8 +69,8 @@ def worker_pool(
 
 
 @contextmanager
-def ending_children() -> Iterator[None]:
-    """When the block fails, terminate the processes that it started: a pool would wait for their current work."""
+def _terminate_on_failure() -> Iterator[None]:
+    """Terminate the processes that the block started if it fails: a pool would wait for their current work."""
     others = set(active_children())
     try:
         yield
@@ -77,28 +82,28 @@ def ending_children() -> Iterator[None]:
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Discard what native code writes to stderr while TensorFlow is loaded; no setting of TensorFlow does."""
+    """Discard the messages of native code to stderr while TensorFlow loads; TensorFlow has no setting for it."""
     sys.stderr.flush()
-    kept = os.dup(2)
+    saved = os.dup(2)
     try:
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
+        with open(os.devnull, "w") as null:
+            os.dup2(null.fileno(), 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(saved, 2)
+        os.close(saved)
 
 
 def _start_worker(initializer: Callable[[], None] | None) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the first one handles it
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # native code only: exceptions travel back by themselves
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent handles it
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # silences native code; exceptions are returned to the parent
     if initializer is not None:
         initializer()
 
 
-def _end_with_parent() -> None:
-    """End when the parent is gone: a killed parent cannot end its workers."""
+def _exit_with_parent() -> None:
+    """Exit once the parent is gone: a killed parent cannot terminate its workers."""
     parent = parent_process()
     if parent is not None:
         parent.join()
@@ -106,15 +111,15 @@ def _end_with_parent() -> None:
 
 
 def _free_bytes() -> int | None:
-    """Memory that this process may still take, by the machine and by its control group; None where unknown."""
-    found = []
+    """Read the free memory of the machine and of the process's control group; None if unknown."""
+    limits = []
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
-        found.append(1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")))
+        limits.append(1024 * next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")))
         group = Path("/sys/fs/cgroup")
         limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
         if limit != "max":
-            found.append(int(limit) - int(used))
+            limits.append(int(limit) - int(used))
     except (OSError, StopIteration, ValueError):
         pass  # not Linux, or no control group
-    return min(found, default=None)
+    return min(limits, default=None)

@@ -1,7 +1,7 @@
-"""The registry of models: versions read from Postgres and verified, and new ones made ready to be stored.
+"""Registry of models: stored versions read and verified, and new ones made ready for storage.
 
-A version is bytes and what they must be: their SHA-256, their config, and a format that this program knows. One that is
-not all of it is refused by name, and the one before it is taken.
+A version consists of the bytes of a model, their SHA-256 and the config. A version whose parts do not match, or whose
+format is unknown, is refused by its number, and the version before it is used.
 """
 
 import hashlib
@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 
 from model.evaluation.gate import Verdict
-from model.forecaster.features import INPUTS, TERMS
+from model.forecaster.features import NETWORK_INPUTS, TERMS
 from model.forecaster.forecaster import Forecaster
-from model.forecaster.serialization import from_bytes, to_bytes
+from model.forecaster.serialization import from_bytes, stored_format, to_bytes
 from sql.store import ModelVersion, MonthKey
 from tasks.database import database_errors, get_store
 from tasks.errors import DamagedModelError
@@ -26,45 +26,48 @@ _FINGERPRINTED = ("open", "high", "low", "close", "volume", "log_return", "reali
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A version that is what it must be."""
+    """Verified version with its forecaster."""
 
     version: ModelVersion = field(repr=False)
     forecaster: Forecaster = field(repr=False)
 
     @property
     def model_version_id(self) -> int:
-        """Number of the version."""
+        """Number of the stored version."""
         return _number(self.version)
 
     def age_months(self, month: date) -> int:
-        """Months since the one whose run trained it."""
+        """Compute the number of months from the origin month of its training run to `month`."""
         if self.version.trained_at_month is None:
-            raise ValueError("`version` must come from the database: received one without the month of its run.")
+            raise ValueError("`version` must come from the database; received one without the month of its run.")
         return int((pd.Period(month, "M") - pd.Period(self.version.trained_at_month, "M")).n)
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """A version that is not used, and why."""
+    """Refused version, with the reason."""
 
     model_version_id: int
     reason: str
-    """One sentence, which names the version."""
+    """One sentence with the number of the version."""
     run_id: int | None
-    """Run that trained it."""
+    """Run that trained the version."""
     stored_at: datetime | None
 
 
 def find_champion(key: MonthKey) -> tuple[StoredModel | None, tuple[Refusal, ...]]:
-    """The newest version of the universe that knew nothing after the month and can be used.
+    """Find the champion: the newest usable version of the universe with no data after the month.
 
     Returns:
-        The model, None when there is no good one, and the newer versions refused on the way, newest first.
+        The model, None if no version is usable, and the newer versions that were refused, newest first.
+
+    Raises:
+        DatabaseUnavailableError: if Postgres does not respond.
     """
     refused: list[Refusal] = []
     while True:
         with database_errors():
-            version = get_store().read_champion(key, refused=[each.model_version_id for each in refused])
+            version = get_store().read_champion(key, refused=[refusal.model_version_id for refusal in refused])
         if version is None:
             return None, tuple(refused)
         try:
@@ -75,11 +78,11 @@ def find_champion(key: MonthKey) -> tuple[StoredModel | None, tuple[Refusal, ...
 
 
 def restore(version: ModelVersion) -> Forecaster:
-    """The forecaster of a stored version, bit for bit the one that was stored.
+    """Restore the forecaster of a stored version, identical to the bit.
 
     Raises:
-        DamagedModelError: naming the version, if its bytes are not those that were stored, cannot be read, or hold a
-            model of a format, config or inputs that this program does not know.
+        DamagedModelError: if the bytes of the version differ from their SHA-256, are unreadable, or hold a model whose
+            format, config or inputs do not match this program. The message has the number of the version.
     """
     name = f"Model {version.model_version_id}"
     found = hashlib.sha256(version.weights).hexdigest()
@@ -92,16 +95,15 @@ def restore(version: ModelVersion) -> Forecaster:
         forecaster = from_bytes(version.weights)
     except ValueError as error:
         raise DamagedModelError(f"{name} cannot be read by this program: {error}") from error
-    # A choice that was not known then would take today's default in silence.
-    choices = forecaster.config.to_dict()
-    if differing := [each for each in choices if each not in version.config or version.config[each] != choices[each]]:
+    # Only a choice that the stored format did not have may take today's default.
+    if differing := forecaster.config.differing_choices(version.config, stored_format(version.weights)):
         raise DamagedModelError(
             f"{name} is of another program, or its config is damaged: {', '.join(differing)} is not what was stored."
         )
-    if len(forecaster.input_mean) != len(INPUTS) or forecaster.baseline.beta.shape[1] != len(TERMS):
+    if len(forecaster.input_mean) != len(NETWORK_INPUTS) or forecaster.baseline.beta.shape[1] != len(TERMS):
         raise DamagedModelError(
             f"{name} is of another program: it reads {len(forecaster.input_mean)} inputs and "
-            f"{forecaster.baseline.beta.shape[1]} terms, and this program makes {len(INPUTS)} and {len(TERMS)}."
+            f"{forecaster.baseline.beta.shape[1]} terms, and this program makes {len(NETWORK_INPUTS)} and {len(TERMS)}."
         )
     return forecaster
 
@@ -117,17 +119,17 @@ def make_version(
     holdout_end: date,
     data_fingerprint: str,
 ) -> ModelVersion:
-    """A new version, as it will be stored.
+    """Make a new version, ready for storage.
 
     Args:
-        forecaster: Its weights and config.
-        verdict: Of the gate; the numbers by horizon are kept.
+        forecaster: Forecaster with its weights and config.
+        verdict: Verdict of the gate, with its numbers by horizon.
         kind: retrain or fine_tune.
-        parent_id: Version it was fine-tuned from.
-        trained_through: Last target month that training or early stopping saw.
-        holdout_start: First origin month that it may be judged on.
-        holdout_end: Last origin month that it was judged on.
-        data_fingerprint: Of the months it was trained on, see `fingerprint`.
+        parent_id: Version that was fine-tuned; None for a retrained one.
+        trained_through: Last target month used by training or early stopping.
+        holdout_start: First origin month of the holdout.
+        holdout_end: Last origin month of the holdout.
+        data_fingerprint: Fingerprint of the training months, see `fingerprint_months`.
     """
     weights = to_bytes(forecaster)
     return ModelVersion(
@@ -148,12 +150,12 @@ def make_version(
 
 
 def weights_sha256(forecaster: Forecaster) -> str:
-    """SHA-256 of the bytes that the forecaster is stored as, hexadecimal."""
+    """Compute the SHA-256 of a forecaster's stored bytes, hexadecimal."""
     return hashlib.sha256(to_bytes(forecaster)).hexdigest()
 
 
-def fingerprint(months: pd.DataFrame) -> str:
-    """SHA-256 of the final months' symbols, dates and values, whatever the order of the rows.
+def fingerprint_months(months: pd.DataFrame) -> str:
+    """Compute the SHA-256 of the final months' symbols, dates and values; the order of the rows does not matter.
 
     Args:
         months: Columns of `model.bars.months.build_months`.
@@ -163,12 +165,12 @@ def fingerprint(months: pd.DataFrame) -> str:
     digest.update(final["month"].to_numpy().astype("datetime64[M]").tobytes())
     for name in _FINGERPRINTED:
         values = final[name].to_numpy(np.float64, copy=True)
-        values[np.isnan(values)] = np.nan  # one NaN: a processor's own may carry a sign
+        values[np.isnan(values)] = np.nan  # one bit pattern: a computed NaN may have a sign
         digest.update(values.tobytes())
     return digest.hexdigest()
 
 
 def _number(version: ModelVersion) -> int:
     if version.model_version_id is None:
-        raise ValueError("`version` must come from the database: received one without a number.")
+        raise ValueError("`version` must come from the database; received one without a number.")
     return version.model_version_id

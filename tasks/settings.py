@@ -1,6 +1,6 @@
-"""The one reader of the environment: addresses, secrets and where things live.
+"""Environment variables of the program: addresses, secrets and directories, read in one place.
 
-Choices of one run are flow parameters, scientific choices are in `model.config`.
+Options of one run are flow parameters; scientific choices are in `model.config`.
 """
 
 import functools
@@ -14,13 +14,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from tasks.errors import BadRequestError
 
 Mode = Literal["auto", "keep", "fine-tune", "retrain", "baseline"]
-"""How the model of a month is chosen: by the gate, or by hand."""
+"""How the model of a month is chosen: by the gate (`auto`) or by the user."""
 Interval = Literal["daily", "monthly"]
-"""What a step of the paper's experiment is."""
+"""Length of a step in the paper's experiment."""
 
 
 def default_home() -> Path:
-    """`.bellwether` in a checkout, else `bellwether` where the system keeps a user's data."""
+    """Return `.bellwether` in a checkout, else `bellwether` in the user's data directory."""
     checkout = Path(__file__).resolve().parent.parent
     if (checkout / "pyproject.toml").exists():
         return checkout / ".bellwether"
@@ -28,49 +28,49 @@ def default_home() -> Path:
 
 
 class Settings(BaseSettings):
-    """Where things are; a variable that is set but empty counts as not set."""
+    """Settings of the program. An empty variable counts as not set."""
 
     model_config = SettingsConfigDict(env_prefix="BELLWETHER_", env_ignore_empty=True, populate_by_name=True)
 
     home: Path = Field(
-        default_factory=default_home, description="Directory of everything local: embedded database, caches, Prefect."
+        default_factory=default_home, description="Directory of the embedded database, the caches and Prefect's files."
     )
     database_url: SecretStr | None = Field(
         default=None,
         validation_alias=AliasChoices("DATABASE_URL"),
-        description="Recipient of a Postgres to use instead of the embedded one: postgresql://user:password@host/name.",
+        description="URL of a Postgres database to use instead of the embedded one: postgresql://user:password@host/name.",
     )
     database_connections: int = Field(
-        default=8, ge=2, le=100, description="Connections to the database that one process opens at most."
+        default=8, ge=2, le=100, description="Largest number of database connections of one process."
     )
     alert_urls: SecretStr | None = Field(
         default=None,
-        description="Addresses that alerts are delivered to, as `apprise` writes them, separated by spaces or commas.",
+        description="Recipients of alerts: URLs in the format of `apprise`, separated by spaces or commas.",
     )
     alert_reminder_days: int = Field(
-        default=7, ge=0, le=365, description="Days after which an open alert is told again; 0: never."
+        default=7, ge=0, le=365, description="Days between reminders of an open alert; 0: no reminders."
     )
-    yahoo_workers: int = Field(default=4, ge=1, le=16, description="Symbols asked of Yahoo at once.")
+    yahoo_workers: int = Field(default=4, ge=1, le=16, description="Number of symbols requested from Yahoo at a time.")
     yahoo_base_url: str | None = Field(
-        default=None, description="Server asked in place of Yahoo's own, for proxies and tests."
+        default=None, description="Server to use in place of Yahoo's, for proxies and tests."
     )
 
     @property
     def cache_dir(self) -> Path:
-        """Where the price sources keep what they may reuse."""
+        """Directory of the price sources' caches."""
         return self.home / "cache"
 
 
 @functools.cache
 def get_settings() -> Settings:
-    """The settings of this process, read once.
+    """Read the settings of this process, once.
 
     Raises:
-        BadRequestError: if a variable does not hold what it must; the value is not repeated, it may be a secret.
+        BadRequestError: if a variable is invalid. The message omits its value, which may be a secret.
     """
     try:
         settings = Settings()
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise BadRequestError(f"An environment variable is not what it must be: {faults}.") from None
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise BadRequestError(f"An environment variable is invalid: {faults}.") from None
     return settings.model_copy(update={"home": settings.home.expanduser().absolute()})

@@ -11,12 +11,12 @@ import typer
 from flows.cli.main import app
 from model.drift.measures import MEASURES
 from model.drift.monitor import Status
-from model.quality import RULES
+from model.quality.screening import RULES
 from tasks import errors
 from tasks.report.summaries import EXAMPLE_QUERIES
 from tasks.settings import Settings
-from tasks.sources import Outcome
-from tasks.sources.files.rows import FINDING_RULES
+from tasks.sources.base import Outcome
+from tasks.sources.files.prices import FINDING_RULES
 from tests.support.rows import query
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -80,10 +80,10 @@ def show_service_check(console: Console, summary: "ServiceCheckSummary") -> None
         for title, run_ids in groups:
             if run_ids:
                 console.print(f"[bold red]{title}: {', '.join(map(str, run_ids))}.[/]", highlight=False)
-    if summary.watched.empty:
+    if summary.monitored.empty:
         console.print("No universe is monitored yet.")
     else:
-        show_monitored(console, summary.watched)
+        show_monitored(console, summary.monitored)
     _show_alerts(
         console, summary.alerts, summary.overdue, pd.DataFrame(), has_runs=True, has_recipients=bool(summary.rounds)
     )

@@ -1,7 +1,8 @@
-"""From prices as traded to total returns, and back from the adjusted prices that providers publish.
+"""Total returns and adjusted closes from bars and actions, and the way back from a provider's adjusted prices.
 
-Facts are splits and dividends (`actions`); everything adjusted is computed from them when it is needed.
-The dividend convention is Yahoo's (and CRSP's): the day before the ex-date is scaled by 1 - D / C_prev.
+Bars are stored as traded. Adjusted series are computed from the splits and dividends (`actions`) when they are needed.
+Dividends follow the convention of Yahoo and CRSP: earlier prices are scaled by 1 - D / C, with D the dividend and C
+the close before the ex-date.
 """
 
 from collections.abc import Iterator
@@ -12,33 +13,32 @@ import numpy.typing as npt
 import pandas as pd
 
 from model import Floats, Ints
-
-ACTION_COLUMNS = ["symbol", "ex_date", "kind", "value"]
-PRICE_COLUMNS = ["open", "high", "low", "close"]
+from model.frames import ACTION_TYPES, ADJUSTED_BAR_TYPES, BAR_TYPES, PRICE_COLUMNS, check_frame
 
 # Two ratios of numbers with six significant digits differ by at most 4 roundings of 5e-6 each.
 RATIO_TOLERANCE = 2.5e-5
-_ROWS_AHEAD = 96  # how far to look for the next step at once: a quarter of sessions and a margin
+_ROWS_AHEAD = 96  # rows searched at once for the next step: a quarter of sessions and a margin
 
 
 def actions_from_adjusted_close(bars: pd.DataFrame, tolerance: float = RATIO_TOLERANCE) -> pd.DataFrame:
-    """Read dividends off the steps of adj_close / close, for sources that publish no actions.
+    """Infer dividends from the steps of adj_close / close, for sources that publish no actions.
 
-    The first ratio of a segment is its level; a later ratio above the level by more than `tolerance` starts the
-    next segment and is a dividend. Comparing with the level, not with the day before, keeps small steps from
-    accumulating: the rebuilt series stays within `tolerance` of the source. The scan runs forward, so later rows
-    never change an earlier action. A ratio below the level is no dividend and is passed over.
+    The first ratio of a segment is its level. A later ratio that exceeds the level by more than `tolerance` is a
+    dividend and starts the next segment. The comparison is with the level, not with the previous day, so that small
+    steps do not accumulate: the rebuilt series stays within `tolerance` of the source. The scan runs forward, so
+    later rows never change an earlier action. Ratios below the level are ignored.
 
     Args:
-        bars: symbol, session, close, adj_close, sorted by symbol and session; both prices on one split basis.
-        tolerance: smallest step of the log ratio taken for a dividend.
+        bars: Frame of ADJUSTED_BAR_TYPES; both prices on the same split basis.
+        tolerance: Smallest step of the log ratio that counts as a dividend.
 
     Returns:
-        Actions: symbol, ex_date, kind ("dividend"), value (cash per share on the basis of `close`).
+        Frame of ACTION_TYPES, dividends only; `value` is cash per share on the basis of `close`.
 
     Raises:
-        ValueError: if the bars are not sorted by symbol and session, or a session is there twice.
+        ValueError: If a column is missing, the rows are not sorted by symbol and session, or a session is repeated.
     """
+    check_frame(bars, ADJUSTED_BAR_TYPES, "bars")
     codes, symbols = symbol_codes(bars)
     close, adjusted = bars["close"].to_numpy(np.float64), bars["adj_close"].to_numpy(np.float64)
     usable = np.flatnonzero((close > 0) & (adjusted > 0))
@@ -55,12 +55,12 @@ def actions_from_adjusted_close(bars: pd.DataFrame, tolerance: float = RATIO_TOL
             "kind": "dividend",
             "value": -close[rows - 1] * np.expm1(-sizes),
         },
-        columns=ACTION_COLUMNS,
+        columns=list(ACTION_TYPES),
     )
 
 
 def _steps(log_ratio: Floats, start: int, stop: int, tolerance: float) -> Iterator[tuple[int, float]]:
-    """Rows of [start, stop) where the log ratio rises above the running level, with the size of the rise."""
+    """Yield the rows of [start, stop) where the log ratio rises above the running level, and the size of each rise."""
     if start == stop:
         return
     level, row = log_ratio[start], start + 1
@@ -76,15 +76,20 @@ def _steps(log_ratio: Floats, start: int, stop: int, tolerance: float) -> Iterat
 
 
 def undo_splits(bars: pd.DataFrame, actions: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Turn a provider's split-adjusted bars and dividends into bars and dividends as traded.
+    """Convert a provider's split-adjusted bars and dividends to bars and dividends as traded.
 
     Args:
-        bars: prices divided, and volume multiplied, by every split in `actions` with a later ex-date.
-        actions: splits as they were; dividends adjusted like the prices.
+        bars: Frame of BAR_TYPES, its prices divided and its volume multiplied by every split with a later ex-date.
+        actions: Frame of ACTION_TYPES, its dividends adjusted like the prices.
 
     Returns:
-        Bars as traded, and actions with dividends in the shares of their ex-date; both new frames, same row order.
+        Bars as traded, and actions with dividends per share of their ex-date; new frames in the same row order.
+
+    Raises:
+        ValueError: If a column is missing or has another type.
     """
+    check_frame(bars, BAR_TYPES, "bars")
+    check_frame(actions, ACTION_TYPES, "actions")
     later_at_bar = _later_splits(bars["symbol"], bars["session"], actions)
     traded = bars.copy()
     for column in PRICE_COLUMNS:
@@ -97,59 +102,64 @@ def undo_splits(bars: pd.DataFrame, actions: pd.DataFrame) -> tuple[pd.DataFrame
 
 
 def total_log_returns(bars: pd.DataFrame, actions: pd.DataFrame) -> pd.Series:
-    """Daily natural log total return, dividends reinvested.
+    """Compute daily natural log total returns with dividends reinvested.
 
-    With s new shares for an old one and a dividend D per new share, the old share's price C_{t-1} becomes
+    With s new shares per old share and a dividend D per new share, the price C_{t-1} of an old share becomes
     C_{t-1}/s - D on the ex-date, hence r_t = log(s C_t / (C_{t-1} - s D)). A session without a close has no return;
-    the next one spans it, with the actions in between.
+    the next return spans it and includes the actions in between.
 
     Args:
-        bars: as traded, sorted by symbol and session.
-        actions: splits and dividends as they were.
+        bars: Bars as traded, sorted by symbol and session; symbol, session and close are used.
+        actions: Frame of ACTION_TYPES.
 
     Returns:
-        One value a bar, same index; NaN for a symbol's first close, a missing close, or a dividend that is no
-        smaller than the price it came out of.
+        One value per bar, same index. NaN for the first close of a symbol, for a missing close, and where the
+        dividend is as large as the price or larger.
 
     Raises:
-        ValueError: if the bars are not sorted by symbol and session, or a session is there twice.
+        ValueError: If the bars are not sorted by symbol and session, or a session is repeated.
     """
-    split, dividend = facts_per_bar(bars, actions)
+    split, dividend = actions_per_bar(bars, actions)
     codes, _ = symbol_codes(bars)
     close = bars["close"].to_numpy(np.float64)
     with_close = np.flatnonzero(close > 0)
     now, before = with_close[1:], with_close[:-1]
     ex_price = close[before] - split[now] * dividend[now]
-    known = (codes[now] == codes[before]) & (ex_price > 0)
+    is_known = (codes[now] == codes[before]) & (ex_price > 0)
     returns = np.full(len(bars), np.nan)
-    returns[now[known]] = np.log(split[now] * close[now] / np.where(known, ex_price, 1.0))[known]
+    returns[now[is_known]] = np.log(split[now] * close[now] / np.where(is_known, ex_price, 1.0))[is_known]
     return pd.Series(returns, index=bars.index, name="log_return")
 
 
 def adjusted_close(bars: pd.DataFrame, actions: pd.DataFrame, as_of: pd.Timestamp) -> pd.Series:
-    """Close adjusted for the splits and dividends up to `as_of`, equal to the close as traded at its last session.
+    """Adjust closes for the splits and dividends up to `as_of`.
+
+    The adjusted close equals the close as traded at the last session up to `as_of`.
 
     Args:
-        bars: as traded, sorted by symbol and session.
-        actions: splits and dividends as they were.
-        as_of: last date that counts.
+        bars: Bars as traded, sorted by symbol and session; symbol, session and close are used.
+        actions: Frame of ACTION_TYPES.
+        as_of: Last session and ex-date that count.
 
     Returns:
-        One value a bar, same index; NaN after `as_of` or where there is no close.
+        One value per bar, same index; NaN after `as_of` and for a missing close.
     """
     past = bars[bars["session"] <= as_of]
     with_close = past[past["close"] > 0]
     returns = total_log_returns(with_close, actions[actions["ex_date"] <= as_of]).fillna(0.0)
     by_symbol = returns.groupby(with_close["symbol"], sort=False)
-    still_to_come = by_symbol.transform("sum") - by_symbol.cumsum()
+    later_returns = by_symbol.transform("sum") - by_symbol.cumsum()
     last = with_close.groupby("symbol", sort=False)["close"].transform("last")
-    return (last * np.exp(-still_to_come)).reindex(bars.index).rename("adjusted_close")
+    return (last * np.exp(-later_returns)).reindex(bars.index).rename("adjusted_close")
 
 
-def facts_per_bar(bars: pd.DataFrame, actions: pd.DataFrame) -> tuple[Floats, Floats]:
-    """Split factor (1 where none) and dividend (0 where none, in that session's shares) that take effect at each bar.
+def actions_per_bar(bars: pd.DataFrame, actions: pd.DataFrame) -> tuple[Floats, Floats]:
+    """Return the split factor and the dividend that take effect at each bar.
 
-    An action whose ex-date has no close takes effect at the symbol's next bar that has one.
+    An action whose ex-date has no close takes effect at the next bar of its symbol with a close.
+
+    Returns:
+        Split factors (1 = none) and dividends (cash per share of that session, 0 = none), one each per bar.
     """
     split, dividend = np.ones(len(bars)), np.zeros(len(bars))
     codes, symbols = symbol_codes(bars)
@@ -160,7 +170,7 @@ def facts_per_bar(bars: pd.DataFrame, actions: pd.DataFrame) -> tuple[Floats, Fl
     placed = (action_codes >= 0) & (position < len(keys))
     placed[placed] = codes[with_close[position[placed]]] == action_codes[placed]
     effective = actions[placed].assign(row=with_close[position[placed]])
-    # Splits first, so that a dividend of the same day counts as paid on the new shares.
+    # Splits first: a dividend of the same day is paid on the new shares.
     effective = effective.sort_values(["row", "ex_date", "kind"], ascending=[True, True, False], kind="stable")
     is_split = (effective["kind"] == "split").to_numpy()
     row, value = effective["row"].to_numpy(), effective["value"].to_numpy(np.float64)
@@ -171,28 +181,35 @@ def facts_per_bar(bars: pd.DataFrame, actions: pd.DataFrame) -> tuple[Floats, Fl
 
 
 def symbol_codes(bars: pd.DataFrame) -> tuple[Ints, pd.Index]:
-    """Number the symbols in order of appearance, having checked that the bars are sorted and unique."""
+    """Number the symbols in order of appearance.
+
+    Returns:
+        The number of each bar's symbol, and the symbols.
+
+    Raises:
+        ValueError: If the bars are not sorted by symbol and session, or a session is repeated.
+    """
     codes, symbols = pd.factorize(bars["symbol"])
     if (np.diff(_keys(codes, bars["session"])) <= 0).any():
-        raise ValueError("`bars` must be sorted by symbol and session, each session once: received rows out of order.")
+        raise ValueError("`bars` must be sorted by symbol and session, each session once; received rows out of order.")
     return codes.astype(np.int64), pd.Index(symbols)
 
 
 def _later_splits(symbols: pd.Series, dates: pd.Series, actions: pd.DataFrame) -> Floats:
-    """Product of the splits of each row's symbol whose ex-date is after the row's date."""
+    """Return the product of the splits of each row's symbol with an ex-date after the row's date."""
     splits = actions[actions["kind"] == "split"].sort_values(["symbol", "ex_date"], kind="stable")
-    codes, known = pd.factorize(splits["symbol"])
-    from_here_on = splits["value"].iloc[::-1].groupby(codes[::-1]).cumprod().iloc[::-1]
-    row_codes = pd.Index(known).get_indexer(pd.Index(symbols))
+    codes, split_symbols = pd.factorize(splits["symbol"])
+    remaining = splits["value"].iloc[::-1].groupby(codes[::-1]).cumprod().iloc[::-1]
+    row_codes = pd.Index(split_symbols).get_indexer(pd.Index(symbols))
     following = np.searchsorted(_keys(codes, splits["ex_date"]), _keys(row_codes, dates), side="right")
-    is_own = np.append(codes, -1)[following] == row_codes
-    return np.where(is_own & (row_codes >= 0), np.append(from_here_on, 1.0)[following], 1.0)
+    is_same_symbol = np.append(codes, -1)[following] == row_codes
+    return np.where(is_same_symbol & (row_codes >= 0), np.append(remaining, 1.0)[following], 1.0)
 
 
 _DATE_BITS = 24
 
 
 def _keys(codes: npt.NDArray[np.integer], dates: pd.Series) -> Ints:
-    """One sortable integer for a symbol and a date."""
+    """Encode symbol and date as one sortable integer."""
     days = dates.to_numpy().astype("datetime64[D]").astype(np.int64)
     return (codes.astype(np.int64) << _DATE_BITS) + days + (1 << _DATE_BITS - 1)

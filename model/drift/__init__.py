@@ -1,6 +1,8 @@
-"""Drift: is what is served still as good as it was when its model was judged?
+"""Drift monitor: whether the published forecasts are as accurate as the model normally is.
 
-`reference_forecast` is a plain forecast made afresh from prices, which shares nothing with the model but the prices.
-`evidence` makes a few numbers of each scored month: what was served, held against the reference_forecast. `watch` adds up how
-much worse than expected they are and says from when on that is more than luck. `inputs` looks at the prices alone.
+- `expectation`: expected values of the drift measures of a model, from its forecasts of past months.
+- `inputs`: comparison of a month's inputs with the years before.
+- `measures`: drift measures of scored forecasts, relative to the reference forecast.
+- `monitor`: CUSUM checks of the measures with calibrated thresholds.
+- `reference_forecast`: model-free forecast that the measures are relative to.
 """

@@ -1,30 +1,34 @@
-"""What goes into the forecasts: is the newest month like the months before? It informs, and never pages."""
+"""Comparison of a month's inputs with the years before; informative, never an alarm."""
 
 import numpy as np
 import pandas as pd
 
-HISTORY_MONTHS = 120
-FEWEST_HISTORY_MONTHS = 36
-USUAL_RANGE = (0.01, 0.99)
-"""Quantiles of the months before, between which a month is expected."""
-LARGEST_MISSING_SHARE = 0.05
-INPUTS = ("volatility", "volume", "missing")
-INPUT_COLUMNS = ["input", "value", "lowest", "highest", "is_unusual"]
+from model.config import DriftConfig
+from model.frames import INPUT_CHECK_TYPES, INPUT_COLUMNS, MONTH_TYPES, check_frame
+
+CHECKED_INPUTS = ("volatility", "volume", "missing")
+"""Volatility: log return per month, geometric mean over symbols. Volume: ratio to the geometric mean of the symbol's
+previous twelve months, geometric mean over symbols. Missing: share of the requested symbols."""
 
 
-def check_inputs(months: pd.DataFrame, origin_month: pd.Timestamp, missing_share: float) -> pd.DataFrame:
-    """Compare the origin month with the ten years before it.
+def check_inputs(
+    months: pd.DataFrame, origin_month: pd.Timestamp, missing_share: float, config: DriftConfig = DriftConfig()
+) -> pd.DataFrame:
+    """Compare the inputs of the origin month with those of earlier months.
 
     Args:
-        months: frame of `model.bars.months.build_months`.
-        origin_month: the month.
-        missing_share: of the symbols asked for.
+        months: Frame of MONTH_TYPES; the columns INPUT_COLUMNS are used.
+        origin_month: Month to check.
+        missing_share: Share of the requested symbols without data.
+        config: Length of the history and limits of the usual range.
 
     Returns:
-        INPUT_COLUMNS, a row for each of INPUTS: volatility (log return a month, geometric mean over symbols), volume
-        (over each symbol's own geometric mean of the twelve months before, geometric mean over symbols), missing
-        (share). Lowest and highest are the ends of what is expected, NaN where there is too little history.
+        Frame of INPUT_CHECK_TYPES, one row for each of CHECKED_INPUTS.
+
+    Raises:
+        ValueError: If a column is missing or has another type.
     """
+    check_frame(months, MONTH_TYPES, "months", INPUT_COLUMNS)
     final = months[months["is_final"].to_numpy(np.bool_) & (months["month"] <= origin_month).to_numpy()]
 
     def log_by_month(name: str) -> pd.DataFrame:
@@ -38,9 +42,10 @@ def check_inputs(months: pd.DataFrame, origin_month: pd.Timestamp, missing_share
     rows: list[tuple[str, float, float, float, bool]] = []
     for name, values in series.items():
         value = float(np.exp(values.get(origin_month, np.nan)))
-        before = np.exp(values[values.index < origin_month].dropna().iloc[-HISTORY_MONTHS:])
-        lowest, highest = before.quantile(USUAL_RANGE) if len(before) >= FEWEST_HISTORY_MONTHS else (np.nan, np.nan)
+        history = np.exp(values[values.index < origin_month].dropna().iloc[-config.history_months :])
+        has_history = len(history) >= config.fewest_history_months
+        lowest, highest = history.quantile(config.usual_range) if has_history else (np.nan, np.nan)
         rows.append((name, value, float(lowest), float(highest), bool(value < lowest or value > highest)))
-    is_missing_much = missing_share > LARGEST_MISSING_SHARE
-    rows.append(("missing", missing_share, 0.0, LARGEST_MISSING_SHARE, is_missing_much))
-    return pd.DataFrame(rows, columns=INPUT_COLUMNS)
+    largest = config.largest_missing_share
+    rows.append(("missing", missing_share, 0.0, largest, missing_share > largest))
+    return pd.DataFrame(rows, columns=list(INPUT_CHECK_TYPES))

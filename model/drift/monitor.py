@@ -1,22 +1,25 @@
-"""The watch: how much worse than expected is it, month after month, and from when on is that more than luck?
+"""CUSUM checks of the drift measures, with thresholds calibrated to a rate of false alarms.
 
-Each check (a horizon and a measure) has a one-sided CUSUM (Page 1954) of its surprises z = (value - expected) / deviation:
+Each check (a horizon and a measure) is a one-sided CUSUM (Page 1954) of z = (value - expected value) / standard
+deviation:
 
 S_t = min(threshold, max(0, S_{t-1} + min(z_t - allowance, step)))
 
-The allowance is half the shift that the check is there to find, so that the sum is quickest for that one, and smaller
-shifts, such as an error in what is taken for expected, do not add up. The largest step keeps one month of the market from
-raising an alarm alone, though forecasts that overlap carry it through h months: it is threshold / (h + 1), and is not
-applied one month ahead when the value is SUDDEN shifts above expected. The check is in alarm once S reaches its threshold,
-and until S has come back to RECOVERED of it: as S never exceeds the threshold, that takes a known number of expected
-months, however bad it was. Above WARNED without having reached it, it warns.
+The allowance is half the shift that the check should detect. This makes the CUSUM fastest for that shift, and smaller
+shifts, such as errors of the expected value, do not add up. The step bounds the effect of one month, so that a single
+month of the market raises no alarm although overlapping forecasts carry it through h months: it is threshold / (h + 1).
+It does not apply at horizon 1 to values that are `sudden` shifts above the expected value. A check is in alarm once S
+reaches the threshold, and until S falls to `recovered` of the threshold. S never exceeds the threshold, so the number
+of in-control months to the end of an alarm does not depend on its severity. A check warns above `warned` of the
+threshold.
 
-Thresholds are calibrated together (`calibrate`): blocks of whole months of the reference, all checks at once, are
-drawn to paths of MONTHS_BETWEEN_FALSE_ALARMS months in which nothing changes. Each check gets the threshold that
-the same share of paths reaches, and that share is the one at which any check of the fleet alarms in 1 - exp(-MARGIN)
-of the paths: MARGIN false alarms in that time, if they come at random. What is expected is estimated, and so each path is
-held against a reference of its own that is drawn as well (Hušková and Kirch 2012 do so for sequential tests; Chatterjee
-and Qiu 2009 bootstrap a CUSUM's limits).
+The thresholds of all checks are calibrated together (`calibrate`). Paths of in-control months are drawn from the
+history in blocks of whole months, all checks at once. Each check gets the threshold that the same share of paths
+reaches. The share is such that any check alarms in 1 - exp(-margin) of the paths: `margin` false alarms per path, if
+they are independent. Expected values are estimates, so each path has an estimate from its own resampled history
+(Hušková and Kirch 2012 do so for sequential tests; Chatterjee and Qiu 2009 bootstrap the limits of a CUSUM).
+
+The parameters are those of `model.config.DriftConfig`.
 """
 
 from collections.abc import Sequence
@@ -26,39 +29,13 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from model import Flags, Floats, Ints
+from model.config import DriftConfig
 
 Status = Literal["ok", "warning", "alarm", "not_enough_data"]
 
-MONTHS_BETWEEN_FALSE_ALARMS = 60
-"""Of the whole fleet, all checks together."""
-MARGIN = 0.5
-"""Alarms in that time which thresholds are set for; the rest is kept for what a reference does not know of the years to
-come."""
-FEWEST_MONTHS = 6
-"""Scored months below which a check says nothing."""
-FEWEST_EXPECTATION_MONTHS = 36
-"""Months of the reference below which there is nothing to compare with."""
-SUDDEN = 3.0
-"""Shifts above expected, one month ahead, at which a single month raises an alarm."""
-WARNED = 0.5
-"""Share of the threshold above which a check warns."""
-RECOVERED = 0.25
-"""Share of the threshold at which an alarm is over."""
-SMALLEST_THRESHOLD = 2.0
-"""Deviations: a reference without any noise would ask for none."""
-BLOCK_MONTHS = 24
-"""Twice the longest horizon: forecasts that overlap err together."""
-PATHS = 1000
-
-SHIFTS = {"loss": np.log(1.05), "loss_against_baseline": np.log(1.02), "calibration": 0.08}
-"""What each measure is there to find: 5 % more loss, 2 % more than the model's own baseline, an 80 % interval that
-holds 70 %. Others look for a shift of one deviation."""
-SMALLEST_DEVIATIONS = {"loss": 0.005, "loss_against_baseline": 0.005, "calibration": 0.005, "staleness": 0.002}
-"""Noise that is assumed in any case: a network that has corrected nothing yet is exactly its baseline."""
-
 
 class Check(NamedTuple):
-    """One of the things that are watched."""
+    """Horizon and measure of one CUSUM."""
 
     horizon: int
     measure: str
@@ -66,147 +43,186 @@ class Check(NamedTuple):
 
 @dataclass(frozen=True)
 class Expected:
-    """What is expected of C checks."""
+    """In-control mean and standard deviation of C checks."""
 
     mean: Floats
-    """[..., C]"""
+    """[..., C] in units of the measures."""
     deviation: Floats
-    """[..., C]"""
+    """[..., C] in units of the measures."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """How C checks are judged."""
+    """Allowances and thresholds of C checks."""
 
     checks: tuple[Check, ...]
     allowance: Floats
-    """[C] deviations a month."""
+    """[C] standard deviations per month."""
     threshold: Floats
-    """[C] sums at which they alarm."""
-    chance: Floats
-    """[months, paths, C] sums while nothing changes, sorted along the paths."""
+    """[C] sums at which the checks alarm, standard deviations."""
+    in_control: Floats
+    """[months, paths, C] sums of the in-control paths, sorted along the paths."""
+    config: DriftConfig = DriftConfig()
 
     def p_value(self, column: int, total: float, months: int) -> float:
-        """Chance of a sum as high or higher after so many months while nothing changes."""
+        """Return the in-control probability of a sum of at least `total`.
+
+        Args:
+            column: Position of the check.
+            total: Sum of the check.
+            months: Months since the first; from the last calibrated month on the probability stays the same.
+        """
         if total <= 0.0:
             return 1.0
-        sums = self.chance[min(months, len(self.chance)) - 1, :, column]
+        sums = self.in_control[min(months, len(self.in_control)) - 1, :, column]
         as_high = len(sums) - int(np.searchsorted(sums, total))
         return (1 + as_high) / (1 + len(sums))
 
 
-def estimate_expected(checks: Sequence[Check], reference: Floats, has_holdout: Flags) -> Expected:
-    """Mean and deviation of a reference.
+def estimate_expected(
+    checks: Sequence[Check], history: Floats, is_holdout: Flags, config: DriftConfig = DriftConfig()
+) -> Expected:
+    """Estimate the in-control mean and standard deviation from a model's past months.
 
-    The expected value is the higher, that is the worse, of two means: over all months, most of which the model was fitted
-    on, so that they flatter it; and over the judged ones, which are few: a standard error is added, reckoned as if only
-    months that do not overlap counted. Against its own baseline a forecast is never expected to be better than equal:
-    it was chosen for having been.
+    The expected value is the higher, which is the worse, of two means. The mean over all months is too low, because
+    the model was fitted on most of them. The mean over the holdout months is of few months. A standard error is added,
+    as if only non-overlapping months counted. The expected loss against the baseline is at least 0, because the hybrid
+    was selected for a value below 0.
 
     Args:
-        checks: C of them.
-        reference: [..., T, C] values.
-        has_holdout: [T] months that the model had not seen; there may be none.
+        checks: C checks.
+        history: [..., T, C] values of past months.
+        is_holdout: [T] months that the model was not fitted on; there may be none.
+        config: Lower bounds of the standard deviations.
+
+    Returns:
+        The estimates.
     """
-    mean, months = reference.mean(axis=-2), len(has_holdout)
-    if has_holdout.any():
-        mean, months = np.maximum(mean, reference[..., has_holdout, :].mean(axis=-2)), int(has_holdout.sum())
+    mean, months = history.mean(axis=-2), len(is_holdout)
+    if is_holdout.any():
+        mean, months = np.maximum(mean, history[..., is_holdout, :].mean(axis=-2)), int(is_holdout.sum())
     horizon = np.array([check.horizon for check in checks])
-    is_duel = np.array([check.measure == "loss_against_baseline" for check in checks])
-    floor = np.array([SMALLEST_DEVIATIONS.get(check.measure, 1e-6) for check in checks])
-    deviation = np.maximum(reference.std(axis=-2, ddof=1), floor)
+    is_paired = np.array([check.measure == "loss_against_baseline" for check in checks])
+    smallest = dict(config.smallest_deviations)
+    floor = np.array([smallest.get(check.measure, 1e-6) for check in checks])
+    deviation = np.maximum(history.std(axis=-2, ddof=1), floor)
     mean = mean + deviation * np.sqrt(horizon / months)
-    return Expected(np.where(is_duel, np.maximum(mean, 0.0), mean), deviation)
+    return Expected(np.where(is_paired, np.maximum(mean, 0.0), mean), deviation)
 
 
 def calibrate(
-    checks: Sequence[Check],
-    reference: Floats,
-    has_holdout: Flags,
-    *,
-    months_between: int = MONTHS_BETWEEN_FALSE_ALARMS,
-    paths: int = PATHS,
+    checks: Sequence[Check], history: Floats, is_holdout: Flags, config: DriftConfig = DriftConfig()
 ) -> Calibration:
-    """Thresholds under which the checks together give one false alarm in `months_between` months; always the same ones.
+    """Calibrate the thresholds of the checks to their joint rate of false alarms; the random seed is fixed.
 
     Args:
-        checks: C of them.
-        reference: [T, C] values of consecutive months, all known.
-        has_holdout: [T] months that the model had not seen.
-        months_between: between two false alarms of any of the checks, on average.
-        paths: drawn.
+        checks: C checks.
+        history: [T, C] values of consecutive past months, all known.
+        is_holdout: [T] months that the model was not fitted on.
+        config: Rate of false alarms, shifts, paths and blocks.
+
+    Returns:
+        The calibration.
 
     Raises:
-        ValueError: if the reference has fewer than FEWEST_EXPECTATION_MONTHS months.
+        ValueError: If the history is shorter than `config.fewest_expectation_months`.
     """
-    count = len(reference)
-    if count < FEWEST_EXPECTATION_MONTHS:
-        raise ValueError(f"`reference` must have {FEWEST_EXPECTATION_MONTHS} months or more: received {count}.")
+    count = len(history)
+    if count < config.fewest_expectation_months:
+        raise ValueError(f"`history` must have at least {config.fewest_expectation_months} months; received {count}.")
     rng = np.random.default_rng(0)
-    own = estimate_expected(checks, reference, has_holdout)
-    allowance = np.array([SHIFTS.get(check.measure, np.nan) for check in checks]) / own.deviation / 2
+    estimate = estimate_expected(checks, history, is_holdout, config)
+    shifts = dict(config.shifts)
+    allowance = np.array([shifts.get(check.measure, np.nan) for check in checks]) / estimate.deviation / 2
     allowance = np.where(np.isfinite(allowance), allowance, 0.5)
-    expected = estimate_expected(checks, reference[draw_blocks(rng, paths, count, count)], has_holdout)
-    future = reference[draw_blocks(rng, paths, months_between, count).T]  # [months, paths, C]
-    sums = _accumulate((future - expected.mean) / expected.deviation, allowance)
+    histories = history[draw_blocks(rng, config.paths, count, count, config)]
+    expected = estimate_expected(checks, histories, is_holdout, config)
+    future = history[draw_blocks(rng, config.paths, config.months_between_false_alarms, count, config).T]
+    sums = _accumulate((future - expected.mean) / expected.deviation, allowance)  # [months, paths, C]
     highest = sums.max(axis=0)  # [paths, C]
-    # The share of paths that go as high is the same for every check, and as small as all of them together need.
+    # Every check gets the same share of alarming paths, and that share is set by the joint rate of false alarms.
     order = np.sort(highest, axis=0)
     rank = np.column_stack([np.searchsorted(*column) for column in zip(order.T, highest.T, strict=True)])
-    level = np.quantile(1.0 - rank.max(axis=1) / paths, 1.0 - np.exp(-MARGIN))
-    threshold = np.maximum(np.quantile(highest, 1.0 - level, axis=0), SMALLEST_THRESHOLD)
-    return Calibration(tuple(checks), allowance, threshold, np.sort(sums, axis=1))
+    level = np.quantile(1.0 - rank.max(axis=1) / config.paths, 1.0 - np.exp(-config.margin))
+    threshold = np.maximum(np.quantile(highest, 1.0 - level, axis=0), config.smallest_threshold)
+    return Calibration(tuple(checks), allowance, threshold, np.sort(sums, axis=1), config)
 
 
-def accumulate(surprise: Floats, calibration: Calibration) -> tuple[Floats, Flags]:
-    """[T, ..., C] each: the sums, and whether the check is in alarm.
+def accumulate(deviations: Floats, calibration: Calibration) -> tuple[Floats, Flags]:
+    """Accumulate the CUSUMs and their alarms.
 
     Args:
-        surprise: [T, ..., C] in deviations, oldest first; a month that is NaN leaves the sum as it is.
-        calibration: of the C checks.
+        deviations: [T, ..., C] (value - expected value) / standard deviation, oldest first. NaN leaves a sum unchanged.
+        calibration: Calibration of the C checks.
+
+    Returns:
+        [T, ..., C] sums, and [T, ..., C] whether the check is in alarm.
     """
-    threshold = calibration.threshold
+    threshold, config = calibration.threshold, calibration.config
     horizon = np.array([check.horizon for check in calibration.checks])
-    is_sudden = (horizon == 1) & (surprise >= 2.0 * SUDDEN * calibration.allowance)
+    is_sudden = (horizon == 1) & (deviations >= 2.0 * config.sudden * calibration.allowance)
     largest = np.where(is_sudden, np.inf, threshold / (horizon + 1)) + calibration.allowance
-    sums = _accumulate(np.where(surprise > largest, largest, surprise), calibration.allowance, threshold)
+    sums = _accumulate(np.where(deviations > largest, largest, deviations), calibration.allowance, threshold)
     is_alarm = np.zeros(sums.shape, dtype=np.bool_)
     state = np.zeros(sums.shape[1:], dtype=np.bool_)
     for month, total in enumerate(sums):
-        state = (total >= threshold) | (state & (total > RECOVERED * threshold))
+        state = (total >= threshold) | (state & (total > config.recovered * threshold))
         is_alarm[month] = state
     return sums, is_alarm
 
 
-def status_of(total: float, threshold: float, *, is_alarm: bool, months: int) -> Status:
-    """The word for a check's last month."""
-    if months < FEWEST_MONTHS:
+def status_of(
+    total: float, threshold: float, *, is_alarm: bool, months: int, config: DriftConfig = DriftConfig()
+) -> Status:
+    """Return the status of a check.
+
+    Args:
+        total: Sum of the last month.
+        threshold: Threshold of the check.
+        is_alarm: Whether the check is in alarm.
+        months: Scored months.
+        config: Fewest months, and the share of the threshold above which a check warns.
+    """
+    if months < config.fewest_months:
         return "not_enough_data"
     if is_alarm:
         return "alarm"
-    return "warning" if total > WARNED * threshold else "ok"
+    return "warning" if total > config.warned * threshold else "ok"
 
 
 def excursion(sums: Floats) -> int:
-    """Months, the last one included, since the sum [T] left zero; 0 when it is there."""
+    """Count the months, including the last, since the sum [T] was last zero; 0 if the last sum is zero."""
     at_zero = np.flatnonzero(sums <= 0.0)
     return len(sums) - (int(at_zero[-1]) + 1 if len(at_zero) else 0)
 
 
-def _accumulate(surprise: Floats, allowance: Floats, ceiling: Floats | float = np.inf) -> Floats:
-    """[T, ..., C] one-sided sums."""
-    sums = np.where(np.isfinite(surprise), surprise - allowance, 0.0)
+def draw_blocks(
+    rng: np.random.Generator, paths: int, months: int, count: int, config: DriftConfig = DriftConfig()
+) -> Ints:
+    """Draw blocks of consecutive months; a block that reaches the end continues at the beginning.
+
+    Args:
+        rng: Random numbers.
+        paths: Number of paths.
+        months: Length of a path.
+        count: Months of the history.
+        config: Length of a block.
+
+    Returns:
+        [paths, months] positions in the history.
+    """
+    block = max(1, min(config.block_months, count // 3))
+    starts = rng.integers(count, size=(paths, -(-months // block), 1))
+    positions = (starts + np.arange(block)).reshape(paths, -1)[:, :months] % count
+    return np.asarray(positions, dtype=np.int64)
+
+
+def _accumulate(deviations: Floats, allowance: Floats, ceiling: Floats | float = np.inf) -> Floats:
+    """Return the one-sided sums [T, ..., C], bounded by 0 and the ceiling."""
+    sums = np.where(np.isfinite(deviations), deviations - allowance, 0.0)
     total = np.zeros(sums.shape[1:])
     for month in sums:
         month += total
         np.clip(month, 0.0, ceiling, out=month)
         total = month
     return sums
-
-
-def draw_blocks(rng: np.random.Generator, paths: int, months: int, count: int) -> Ints:
-    """[paths, months] positions in a reference of `count` months: blocks that go on from its end at its beginning."""
-    block = max(1, min(BLOCK_MONTHS, count // 3))
-    starts = rng.integers(count, size=(paths, -(-months // block), 1))
-    positions = (starts + np.arange(block)).reshape(paths, -1)[:, :months] % count
-    return np.asarray(positions, dtype=np.int64)

@@ -1,8 +1,9 @@
-"""What others would forecast: plain implementations, each on one page of a textbook.
+"""Benchmark forecasters: textbook methods that the forecasts are compared with.
 
-Quantiles are [N, O, H, Q] for N symbols and O origins: of the log return from each origin to the months ahead. They are
-NaN where a peer has no forecast: the symbol has no such month, too few returns, or no fit. A peer that is fitted knows
-nothing after the month `end`, and is only fed with newer months after it.
+Quantiles are [N, O, H, Q] for N symbols, O origins, H horizons and Q levels: log returns from the origin to the end of
+the target month. They are NaN where a method has no forecast, because the symbol lacks the month, has too few returns,
+or cannot be fitted. A fitted method estimates its parameters on the months up to `end`; later months only update its
+state.
 """
 
 import warnings
@@ -17,32 +18,36 @@ from model.config import ForecasterConfig
 from model.forecaster.features import Panel
 
 FEWEST_RETURNS = 60
-"""Months of returns for a model of a symbol's own."""
+"""Returns of a symbol that a fitted method needs, in months."""
 
-_ARCH_SCALE = 10.0  # `arch` wants returns with a variance between 1 and 1000
+_ARCH_SCALE = 10.0  # `arch` needs returns with a variance between 1 and 1000
 
 
 def persistence(panel: Panel, origins: Sequence[int], config: ForecasterConfig) -> Floats:
-    """Gaussian random walk without drift; its deviation is the root mean square of the symbol's returns so far."""
+    """Forecast a Gaussian random walk without drift.
+
+    Its standard deviation is the root mean square of the symbol's returns up to the origin.
+    """
     return _random_walk(panel, origins, np.zeros(panel.returns.shape), config)
 
 
 def drift(panel: Panel, origins: Sequence[int], config: ForecasterConfig) -> Floats:
-    """Persistence around the mean of the symbol's log returns so far, times the months ahead."""
+    """Forecast a Gaussian random walk with the symbol's mean log return up to the origin as drift."""
     return _random_walk(panel, origins, mean_return(panel), config)
 
 
 def mean_return(panel: Panel) -> Floats:
-    """[N, T] mean of the symbol's monthly log returns so far; NaN before the first."""
+    """Return the mean [N, T] of each symbol's monthly log returns up to each month; NaN before the first."""
     total = np.nancumsum(panel.returns, axis=1)
     mean: Floats = np.where(panel.age > 0, total / np.maximum(panel.age, 1.0), np.nan)
     return mean
 
 
 def garch(panel: Panel, origins: Sequence[int], end: int, config: ForecasterConfig) -> Floats:
-    """GARCH(1,1) of monthly returns with a constant mean, one a symbol, fitted by `arch`; Gaussian quantiles.
+    """Forecast with GARCH(1,1) and a constant mean, fitted by `arch` to the monthly returns of each symbol.
 
-    The variance of h months is the sum of those forecast month by month (Bollerslev 1986).
+    The quantiles are Gaussian. The variance over h months is the sum of the monthly variance forecasts (Bollerslev
+    1986).
     """
     from arch import arch_model
 
@@ -67,10 +72,10 @@ def garch(panel: Panel, origins: Sequence[int], end: int, config: ForecasterConf
 
 
 def ets(panel: Panel, origins: Sequence[int], end: int, config: ForecasterConfig) -> Floats:
-    """Exponential smoothing of the log price, dividends reinvested, its form chosen by `AutoETS` of statsforecast.
+    """Forecast with exponential smoothing of the log total-return index, its form selected by statsforecast's AutoETS.
 
-    Errors are additive: a multiplicative one would depend on where the log price starts, which means nothing. Months
-    without a return are passed over.
+    Errors are additive, because multiplicative errors would depend on the arbitrary start of the index. Months without
+    a return are skipped.
     """
     from statsforecast.models import AutoETS
 
@@ -85,22 +90,25 @@ def ets(panel: Panel, origins: Sequence[int], end: int, config: ForecasterConfig
         count = np.cumsum(is_known)  # returns known at each month
         if count[end] < FEWEST_RETURNS or not returns[: end + 1][is_known[: end + 1]].std() > 0:
             return None
-        price = np.concatenate([[0.0], np.cumsum(returns[is_known])])  # log, of the symbol's first month
+        price = np.concatenate([[0.0], np.cumsum(returns[is_known])])  # log index, 0 at the first month
         model = AutoETS(season_length=1, model="AZN").fit(price[: count[end] + 1])
-        found = np.empty((len(origins), len(config.horizons), len(names)))
+        values = np.empty((len(origins), len(config.horizons), len(names)))
         for place, origin in enumerate(origins):
             seen = price[: count[origin] + 1]
-            # Same form and parameters; the months since the fit move the level and the variance alone.
+            # Form and parameters stay; the months since the fit update level and variance.
             ahead = model.forward(y=seen, h=furthest, level=intervals)
             path = np.stack([ahead[name] for name in names], axis=-1) - seen[-1]
-            found[place] = path[np.array(config.horizons) - 1]
-        return found
+            values[place] = path[np.array(config.horizons) - 1]
+        return values
 
     return _by_symbol(panel, origins, config, forecast)
 
 
 def garch_variance(error: Floats, omega: float, alpha: float, beta: float, *, start: float) -> Floats:
-    """[T] variance of the month after each: omega + alpha e_t² + beta variance_t; unknown months leave it as it is."""
+    """Return the variance [T] of the month after each month: omega + alpha e_t² + beta variance_t.
+
+    An unknown month (NaN) leaves the variance unchanged.
+    """
     variance, following = start, np.empty(len(error))
     for t, e in enumerate(error):
         if np.isfinite(e):
@@ -110,28 +118,31 @@ def garch_variance(error: Floats, omega: float, alpha: float, beta: float, *, st
 
 
 def summed_variance(first: Floats, omega: float, persistence: float, horizons: Floats) -> Floats:
-    """[O, H] variance of the sum of the next h months, from that of the first."""
+    """Return the variance [O, H] of the sum of the next h months, from the variance [O] of the first."""
     steps = np.arange(int(horizons.max()))
     # v_{k+1} = omega + p v_k, so that v_k = p^(k-1) v_1 + omega (1 + p + … + p^(k-2))
     constant = omega * np.concatenate([[0.0], np.cumsum(persistence ** steps[:-1])])
-    each = first[:, None] * persistence**steps + constant
-    summed: Floats = np.cumsum(each, axis=1)[:, np.asarray(horizons, dtype=np.int64) - 1]
+    monthly = first[:, None] * persistence**steps + constant
+    summed: Floats = np.cumsum(monthly, axis=1)[:, np.asarray(horizons, dtype=np.int64) - 1]
     return summed
 
 
 def _random_walk(panel: Panel, origins: Sequence[int], step: Floats, config: ForecasterConfig) -> Floats:
-    """[N, O, H, Q] from the mean of one step [N, T]."""
+    """Return Gaussian quantiles [N, O, H, Q] from the mean return of one month [N, T]."""
     column, horizons = list(origins), np.array(config.horizons, dtype=np.float64)
-    centre = step[:, column, None] * horizons
+    location = step[:, column, None] * horizons
     deviation = panel.random_walk_sd[:, column, None] * np.sqrt(horizons)
-    quantiles: Floats = centre[..., None] + deviation[..., None] * norm.ppf(config.quantile_levels)
+    quantiles: Floats = location[..., None] + deviation[..., None] * norm.ppf(config.quantile_levels)
     return np.where(panel.known[:, column, None, None], quantiles, np.nan)
 
 
 def _by_symbol(
     panel: Panel, origins: Sequence[int], config: ForecasterConfig, forecast: Callable[[Floats], Floats | None]
 ) -> Floats:
-    """[N, O, H, Q] of a forecast [O, H, Q] made symbol by symbol from its returns [T]; NaN where that fails."""
+    """Return quantiles [N, O, H, Q] of a method that forecasts [O, H, Q] from the returns [T] of one symbol.
+
+    The quantiles are NaN where the method fails.
+    """
     column = list(origins)
     shape = (len(panel.symbols), len(column), len(config.horizons), len(config.quantile_levels))
     quantiles = np.full(shape, np.nan)
@@ -139,11 +150,10 @@ def _by_symbol(
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             try:
-                found = forecast(returns)
-            except Exception:  # what statsforecast raises when no form can be fitted; the missing rows tell of it
-                found = None
-        # Half a forecast is none: quantiles must be there and rise.
-        if found is not None:
-            is_sound = np.isfinite(found).all(axis=(1, 2)) & (np.diff(found, axis=2) > 0).all(axis=(1, 2))
-            quantiles[n, is_sound] = found[is_sound]
+                values = forecast(returns)
+            except Exception:  # statsforecast raises it if no form can be fitted; a backtest reports the missing rows
+                values = None
+        if values is not None:
+            is_valid = np.isfinite(values).all(axis=(1, 2)) & (np.diff(values, axis=2) > 0).all(axis=(1, 2))
+            quantiles[n, is_valid] = values[is_valid]
     return np.where(panel.known[:, column, None, None], quantiles, np.nan)

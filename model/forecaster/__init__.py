@@ -1,1 +1,13 @@
-"""model/forecaster."""
+"""The monthly forecaster: a readable baseline, and networks that correct it.
+
+- `features`: the panel of months that baseline and networks read.
+- `split`: origins for training, validation and holdout.
+- `training_rows`: eligible training rows and their sample weights.
+- `baseline`: the traditional forecast and its fit.
+- `calibration`: the market scale, a monthly factor from past misses.
+- `training_set`: the arrays that networks are fitted to, cross-sectionally demeaned.
+- `network`: the network, its corrections and its loss.
+- `training`: the training of networks and their corrections for new inputs.
+- `forecaster`: the trained forecaster: train, fine-tune and forecast.
+- `serialization`: a forecaster as bytes.
+"""

@@ -1,10 +1,12 @@
-"""The traditional forecast: a dozen readable coefficients a horizon.
+"""The baseline: the traditional forecast, with about a dozen readable coefficients per horizon.
 
-quantile q at horizon h = centre_h + sigma_t sqrt(h) exp(beta_h . x_t) z_{h,q}
+    quantile q at horizon h = location_h + scale_h z_{h,q}
+    scale_h = sigma_t sqrt(h) exp(intercept_h + beta_h . x_t)
 
-with sigma_t the symbol's current volatility, x_t the terms of `model.forecaster.features.TERMS` and z the pooled standardised
-quantiles, all fitted together by the loss that the forecast is judged by. The median of z is 0, so that no volatility
-scales the centre: letting it cost two points of skill at 12 months.
+with sigma_t the symbol's current volatility, x_t the terms of `model.forecaster.features.TERMS` and z_h the pooled
+standardised quantiles. All are fitted together by the pinball loss, which is also the measure of evaluation. The median
+of z_h is 0, so that the location is independent of volatility: a free median was worse by two points of skill at 12
+months.
 """
 
 from collections.abc import Sequence
@@ -18,49 +20,49 @@ from scipy.stats import norm
 from model import Flags, Floats, Ints
 from model.config import ForecasterConfig
 from model.forecaster.features import TERMS, Panel
-from model.forecaster.weighting import month_weights, usable_rows
+from model.forecaster.training_rows import eligible_rows, month_weights
 
 MEDIAN = 0.5
 LARGEST_LOG_SCALE = 1.5
-"""The terms may make the spread e^1.5 = 4.5 times sigma sqrt(h) at most, or as many times smaller."""
+"""Bound of the log scale: the terms multiply or divide sigma sqrt(h) by e^1.5 = 4.5 at most."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """Fitted coefficients."""
+    """Fitted coefficients of all horizons."""
 
-    centre: Floats
-    """[H] log return; the part of the forecast that no volatility scales."""
+    location: Floats
+    """[H] log return."""
     beta: Floats
-    """[H, K] of the terms as they are."""
+    """[H, K] coefficients of the terms, which are not standardised."""
     intercept: Floats
-    """[H] added to beta . x."""
-    shape: Floats
-    """[H, Q] standardised quantiles, rising."""
+    """[H] of the log scale."""
+    standardised_quantiles: Floats
+    """[H, Q] in units of the scale, rising."""
     outside: Floats
-    """[H] share of the fitted returns outside the 80 % interval, months counting as in the fit."""
+    """[H] weighted share of the fitted returns outside their 80 % interval."""
 
     def log_scale(self, x: Floats) -> Floats:
-        """[..., H] log of the spread over sigma sqrt(h), from terms [..., K]."""
-        scale: Floats = np.clip(x @ self.beta.T + self.intercept, -LARGEST_LOG_SCALE, LARGEST_LOG_SCALE)
+        """Return the log of the scale over sigma sqrt(h), [..., H], from terms [..., K]."""
+        log_scale: Floats = np.clip(x @ self.beta.T + self.intercept, -LARGEST_LOG_SCALE, LARGEST_LOG_SCALE)
+        return log_scale
+
+    def scale(self, sigma: Floats, x: Floats) -> Floats:
+        """Return the scale, log return, [..., H], from sigma [...] and terms [..., K]."""
+        horizons = np.arange(1, len(self.location) + 1)
+        scale: Floats = sigma[..., None] * np.sqrt(horizons) * np.exp(self.log_scale(x))
         return scale
 
-    def spread(self, sigma: Floats, x: Floats) -> Floats:
-        """[..., H] what one unit of the shape is worth in log return, from sigma [...] and terms [..., K]."""
-        horizons = np.arange(1, len(self.centre) + 1)
-        spread: Floats = sigma[..., None] * np.sqrt(horizons) * np.exp(self.log_scale(x))
-        return spread
-
-    def spread_at(self, column: int, sigma: Floats, x: Floats) -> Floats:
-        """[...] `spread` of the horizon in that column alone."""
-        scale = np.clip(x @ self.beta[column] + self.intercept[column], -LARGEST_LOG_SCALE, LARGEST_LOG_SCALE)
-        spread: Floats = sigma * np.sqrt(column + 1.0) * np.exp(scale)
-        return spread
+    def scale_at(self, column: int, sigma: Floats, x: Floats) -> Floats:
+        """Return the scale of one horizon, log return, [...]; `column` is its position on the H axis."""
+        log_scale = np.clip(x @ self.beta[column] + self.intercept[column], -LARGEST_LOG_SCALE, LARGEST_LOG_SCALE)
+        scale: Floats = sigma * np.sqrt(column + 1.0) * np.exp(log_scale)
+        return scale
 
     def coefficients(self) -> pd.DataFrame:
-        """Everything fitted, as a frame: horizon, term, value."""
-        terms = ["centre", "intercept", *TERMS]
-        values = np.column_stack([self.centre, self.intercept, self.beta])
+        """Return location, intercept and coefficients as a frame: horizon, term, value."""
+        terms = ["location", "intercept", *TERMS]
+        values = np.column_stack([self.location, self.intercept, self.beta])
         return pd.DataFrame(
             {
                 "horizon": np.repeat(np.arange(1, len(values) + 1), len(terms)),
@@ -70,37 +72,50 @@ class Baseline:
         )
 
 
-def quantiles(centre: Floats, spread: Floats, shape: Floats) -> Floats:
-    """[..., H, Q] quantiles of the log return, from centre [..., H], spread [..., H] and shape [H, Q]."""
-    return centre[..., None] + spread[..., None] * shape
+def quantiles(location: Floats, scale: Floats, standardised_quantiles: Floats) -> Floats:
+    """Return the quantiles of the log return, [..., H, Q].
+
+    Args:
+        location: [..., H] log return.
+        scale: [..., H] log return.
+        standardised_quantiles: [H, Q].
+    """
+    return location[..., None] + scale[..., None] * standardised_quantiles
 
 
-def outside_interval(target: Floats, centre: float, spread: Floats, shape: Floats, levels: Sequence[float]) -> Flags:
-    """[R] whether targets [R] of one horizon fell outside the 80 % interval of its shape [Q]."""
-    lower, upper = (shape[list(levels).index(level)] for level in (0.1, 0.9))
-    miss = target - centre
-    return np.asarray((miss < spread * lower) | (miss > spread * upper))
+def outside_interval(
+    target: Floats, location: float, scale: Floats, standardised_quantiles: Floats, levels: Sequence[float]
+) -> Flags:
+    """Return whether targets of one horizon are outside their 80 % interval, [R].
+
+    Args:
+        target: [R] log return.
+        location: of the horizon.
+        scale: [R] log return.
+        standardised_quantiles: [Q] of the horizon.
+        levels: [Q], with 0.1 and 0.9 among them.
+    """
+    lower, upper = (standardised_quantiles[list(levels).index(level)] for level in (0.1, 0.9))
+    error = target - location
+    return np.asarray((error < scale * lower) | (error > scale * upper))
 
 
 def fit_baseline(panel: Panel, origins: Sequence[int], config: ForecasterConfig) -> Baseline:
-    """Minimise the mean pinball loss over the quantiles, each month of `origins` counting by its age alone.
+    """Fit the coefficients of every horizon: minimise the weighted mean pinball loss plus a ridge penalty.
 
     Args:
-        panel: may hold later months; they are not looked at, and neither are targets that end after the last origin
-            plus the horizon.
+        panel: features and targets. Only the months of `origins` and targets that end at most a horizon after the last
+            of them are used.
         origins: positions on the time axis.
         config: levels, ridge and half-life of the sample.
 
-    Returns:
-        The fitted coefficients, one set a horizon.
-
     Raises:
-        ValueError: if a horizon has no target in `origins`.
+        ValueError: if a horizon has no eligible row in `origins`.
     """
     fits, samples = [], []
     start = None
     for h in config.horizons:
-        rows = usable_rows(panel, origins, h, config)
+        rows = eligible_rows(panel, origins, h, config)
         weights = month_weights(rows, origins, config)
         symbol, month = rows
         fit = _fit_horizon(
@@ -114,8 +129,8 @@ def fit_baseline(panel: Panel, origins: Sequence[int], config: ForecasterConfig)
         start = fit[-1]
         fits.append(fit[:-1])
         samples.append((rows, weights))
-    centre, beta, intercept, shape = (np.array(part) for part in zip(*fits, strict=True))
-    baseline = Baseline(centre, beta, intercept, shape, outside=np.zeros(len(centre)))
+    location, beta, intercept, standardised_quantiles = (np.array(part) for part in zip(*fits, strict=True))
+    baseline = Baseline(location, beta, intercept, standardised_quantiles, outside=np.zeros(len(location)))
     outside = [_share_outside(baseline, panel, column, *sample, config) for column, sample in enumerate(samples)]
     return replace(baseline, outside=np.array(outside))
 
@@ -128,10 +143,10 @@ def _share_outside(
     weights: Floats,
     config: ForecasterConfig,
 ) -> float:
-    """Weighted share of a horizon's targets outside their interval."""
-    target, spread = panel.y[..., column][rows], baseline.spread_at(column, panel.sigma[rows], panel.x[rows])
+    """Weighted share of a horizon's targets outside their 80 % interval."""
+    target, scale = panel.y[..., column][rows], baseline.scale_at(column, panel.sigma[rows], panel.x[rows])
     is_outside = outside_interval(
-        target, baseline.centre[column], spread, baseline.shape[column], config.quantile_levels
+        target, baseline.location[column], scale, baseline.standardised_quantiles[column], config.quantile_levels
     )
     return float(weights @ is_outside)
 
@@ -139,35 +154,49 @@ def _share_outside(
 def _fit_horizon(
     *, target: Floats, unit: Floats, x: Floats, weights: Floats, config: ForecasterConfig, start: Floats | None
 ) -> tuple[float, Floats, float, Floats, Floats]:
-    """Centre, beta, intercept and shape of one horizon, and the raw optimum to start the next horizon from."""
+    """Fit one horizon.
+
+    Args:
+        target: [R] log return.
+        unit: [R] sigma sqrt(h).
+        x: [R, K] terms.
+        weights: [R], sum 1.
+        config: levels and ridge.
+        start: optimum of the previous horizon.
+
+    Returns:
+        Location, beta [K], intercept, standardised quantiles [Q] and the optimum in the optimiser's parameters.
+    """
     levels = np.array(config.quantile_levels)
     gaussian = norm.ppf(levels)
     ridge = config.ridge * (1.0 + config.ridge_rows / len(target))
     mean = weights @ x
     deviation = np.sqrt(weights @ (x - mean) ** 2) + 1e-9
     standard = (x - mean) / deviation
-    size = float(weights @ np.abs(target))  # makes the loss and the centre a number near one
+    size = float(weights @ np.abs(target))  # unit of the loss and of the location, so that both are near 1
     count = x.shape[1]
 
-    # Sums by einsum stay in this thread: BLAS's threads wait for each other, eight times as long on a busy machine.
+    # einsum runs in this thread. BLAS threads wait for each other, which took eight times as long on a busy machine.
     def loss_and_gradient(parameters: Floats) -> tuple[float, Floats]:
-        centre, beta, shape = size * parameters[0], parameters[1 : count + 1], parameters[count + 1 :]
+        location, beta = size * parameters[0], parameters[1 : count + 1]
+        standardised_quantiles = parameters[count + 1 :]
+        from_gaussian = standardised_quantiles - gaussian
         log_scale = np.einsum("rk,k->r", standard, beta)
-        inside = np.abs(log_scale) < LARGEST_LOG_SCALE
-        spread = unit * np.exp(np.clip(log_scale, -LARGEST_LOG_SCALE, LARGEST_LOG_SCALE))
-        miss = target - centre
-        loss = ridge * (beta @ beta + (shape - gaussian) @ (shape - gaussian))
-        to_location, to_scale, to_shape = 0.0, np.zeros(len(target)), 2 * ridge * (shape - gaussian)
-        for q, level in enumerate(levels):  # one at a time: all in one array take several times as long
-            error = miss - spread * shape[q]
-            slope = weights * (level - (error < 0))
-            loss += np.einsum("r,r->", slope, error) / size
-            to_location -= slope.sum()
-            to_scale -= slope * (shape[q] / size)
-            to_shape[q] -= np.einsum("r,r->", slope, spread) / size
-        to_beta = np.einsum("rk,r->k", standard, to_scale * spread * inside) + 2 * ridge * beta
-        # The median stays where it starts: at zero.
-        return float(loss), np.concatenate([[to_location], to_beta, to_shape * (levels != MEDIAN)])
+        is_inside = np.abs(log_scale) < LARGEST_LOG_SCALE
+        scale = unit * np.exp(np.clip(log_scale, -LARGEST_LOG_SCALE, LARGEST_LOG_SCALE))
+        error = target - location
+        loss = ridge * (beta @ beta + from_gaussian @ from_gaussian)
+        d_location, d_scale, d_quantiles = 0.0, np.zeros(len(target)), 2 * ridge * from_gaussian
+        for q, level in enumerate(levels):  # one level at a time: one array of all takes several times as long
+            miss = error - scale * standardised_quantiles[q]
+            slope = weights * (level - (miss < 0))
+            loss += np.einsum("r,r->", slope, miss) / size
+            d_location -= slope.sum()
+            d_scale -= slope * (standardised_quantiles[q] / size)
+            d_quantiles[q] -= np.einsum("r,r->", slope, scale) / size
+        d_beta = np.einsum("rk,r->k", standard, d_scale * scale * is_inside) + 2 * ridge * beta
+        # The median keeps its initial value, 0.
+        return float(loss), np.concatenate([[d_location], d_beta, d_quantiles * (levels != MEDIAN)])
 
     if start is None:
         start = np.concatenate([[0.0], np.zeros(count), gaussian])

@@ -1,8 +1,8 @@
-"""One scale for all spreads of a month, learnt from how often past forecasts missed.
+"""The market scale: one factor per month for the scale of all symbols and horizons, from past misses.
 
-A spread fitted on one age of the market is too wide or too narrow in another. The share of returns outside the 80 %
-intervals of the model's own past forecasts, over all symbols, says by how much; it moves slowly, starts at 1 when the
-model has just been fitted, and counts only targets that were over at the origin.
+A scale fitted in one regime of the market is too wide or too narrow in another. The factor follows the share of returns
+outside the model's past 80 % intervals, over all symbols. It changes slowly, is 1 just after a fit, and uses only
+targets that end at or before the origin.
 """
 
 import numpy as np
@@ -12,25 +12,24 @@ from model.config import ForecasterConfig
 from model.forecaster.baseline import Baseline, outside_interval
 from model.forecaster.features import Panel
 
-_LARGEST_SCALE = 1.5
-_SMALLEST_SHARE = 0.02  # below it, a share of a small sample is not worth dividing by
+_SMALLEST_SHARE = 0.02  # lower bound of the fitted share outside, which a small sample may leave near zero
 
 
 def market_scale(baseline: Baseline, panel: Panel, config: ForecasterConfig) -> Floats:
-    """Factor on the spread of every symbol and horizon, by month of origin.
+    """Return the factor of the scale by origin month.
 
-    At each horizon the share of symbols outside their interval is averaged over the origins whose targets are over,
-    newest most (half-life `config.sample_half_life_years`), beside `config.calibration_pull` months at the share of the
-    fitted sample, and divided by the latter. The scale is the geometric mean of these ratios over the horizons: they
-    err together, and the short ones know it sooner.
+    For each horizon, the shares of symbols outside their interval are averaged over the origins with a known target:
+    with half-life `config.sample_half_life_years`, and with `config.calibration_pull` months at the share of the fit.
+    The ratio of this average to the share of the fit is the horizon's factor. The result is the geometric mean over
+    horizons, because their errors are correlated and short horizons respond earlier.
 
     Args:
-        baseline: fitted coefficients and the share outside among the returns they were fitted to.
-        panel: months and targets up to the last origin; later ones do not change the scale of earlier origins.
-        config: half-life, pull and levels.
+        baseline: coefficients, and the share outside in their fit.
+        panel: months and targets. Later months do not change the factor of earlier origins.
+        config: half-life, pull, bound and levels.
 
     Returns:
-        [T] factors, between 1 / 1.5 and 1.5.
+        [T] factors within `config.largest_market_scale` and its reciprocal.
     """
     months = len(panel.months)
     log_scale = np.zeros(months)
@@ -38,19 +37,23 @@ def market_scale(baseline: Baseline, panel: Panel, config: ForecasterConfig) -> 
         reference = max(float(baseline.outside[column]), _SMALLEST_SHARE)
         shares = _shares_outside(baseline, panel, column, config)
         log_scale += np.log(_running_share(shares, h, reference, config) / reference) / len(config.horizons)
-    bound = np.log(_LARGEST_SCALE)
+    bound = np.log(config.largest_market_scale)
     scale: Floats = np.exp(np.clip(log_scale, -bound, bound))
     return scale
 
 
 def _shares_outside(baseline: Baseline, panel: Panel, column: int, config: ForecasterConfig) -> Floats:
-    """[T] share of the symbols whose return from the month on was outside its interval; NaN where none is known."""
+    """[T] share of symbols outside their interval by origin month; NaN without a known target."""
     target = panel.y[..., column]
     is_known: Flags = panel.known & np.isfinite(target) & (panel.age >= config.burn_in_months)
     symbol, month = np.nonzero(is_known)
-    spread = baseline.spread_at(column, panel.sigma[symbol, month], panel.x[symbol, month])
+    scale = baseline.scale_at(column, panel.sigma[symbol, month], panel.x[symbol, month])
     is_outside = outside_interval(
-        target[symbol, month], baseline.centre[column], spread, baseline.shape[column], config.quantile_levels
+        target[symbol, month],
+        baseline.location[column],
+        scale,
+        baseline.standardised_quantiles[column],
+        config.quantile_levels,
     )
     count = np.bincount(month, minlength=is_known.shape[1])
     outside = np.bincount(month, is_outside, minlength=is_known.shape[1])
@@ -59,7 +62,7 @@ def _shares_outside(baseline: Baseline, panel: Panel, column: int, config: Forec
 
 
 def _running_share(shares: Floats, horizon: int, reference: float, config: ForecasterConfig) -> Floats:
-    """[T] weighted mean, at each month, of the shares of the origins `horizon` months ago and earlier."""
+    """[T] weighted mean, at each month, of the shares of origins at least `horizon` months earlier."""
     keep = 0.5 ** (1.0 / (12.0 * config.sample_half_life_years))
     running = np.full(len(shares), reference)
     total = weight = 0.0

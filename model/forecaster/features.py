@@ -1,6 +1,6 @@
-"""What the models read: months of all symbols side by side, in units of each symbol's own volatility.
+"""The panel: features and targets of all symbols and months, in units of each symbol's current volatility.
 
-A value at month t uses months up to t alone; only the targets look ahead.
+A feature at month t uses only months up to t. Only the targets `y` use later months.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ import pandas as pd
 
 from model import Flags, Floats
 from model.config import ForecasterConfig
+from model.frames import MONTH_TYPES, PANEL_COLUMNS, check_frame
 
 TERMS = (
     "volatility_long_run",
@@ -20,10 +21,10 @@ TERMS = (
     "month_against_days",
     "fall_12",
 )
-"""Names of the K terms of the traditional part. Volatilities are logs against sigma; the market's is the mean over
-symbols, and its square lets a shock that hits all of them fade sooner than a common one. `month_against_days` is how
-much of the days' movement was left in the symbol's months over the past years, and `fall_12` its return of the last
-twelve months where that is a loss, in units of sigma."""
+"""Names of the baseline's K terms. Volatilities are log ratios to sigma. The market's volatility is the mean over
+symbols; its square lets a shock to all symbols decay faster than an ordinary one. `month_against_days` compares the
+volatility of monthly returns with that of daily returns. `fall_12` is the return of the last twelve months in units of
+sigma if negative, else 0."""
 
 SPANS = {
     "volatility_1": 0.5,
@@ -34,41 +35,42 @@ SPANS = {
 }
 """Half-lives, in months, of the volatilities that are compared with sigma."""
 
-INPUTS = (*SPANS, "last_return", "absolute_return", "momentum_12", "volume", "range", "position", "level")
-"""Names of the F inputs of the network: none that all symbols share, as these let it learn dates by heart."""
+NETWORK_INPUTS = (*SPANS, "last_return", "absolute_return", "momentum_12", "volume", "range", "position", "level")
+"""Names of the network's F inputs, in the order of the last axis of `Panel.inputs`. None is common to all symbols,
+because the network would identify dates by it."""
 
-_BOUND = 4.0  # inputs beyond this many of their units are cut: single wild months must not steer a fit
-_USUAL_SIGMA = 0.08  # log return a month, of a large stock
-_GAUSSIAN_MEAN = np.sqrt(2.0 / np.pi)  # mean absolute value over standard deviation
+_BOUND = 4.0  # features are clipped here, in their own units, so that single extreme months do not dominate a fit
+_USUAL_SIGMA = 0.08  # log return a month, typical of a large stock
+_GAUSSIAN_MEAN = np.sqrt(2.0 / np.pi)  # mean absolute value of a Gaussian over its standard deviation
 
 
 @dataclass(frozen=True)
 class Panel:
-    """All symbols' months side by side."""
+    """Features and targets of N symbols and T months."""
 
     symbols: tuple[str, ...]
     """N symbols, sorted."""
     months: pd.DatetimeIndex
     """T consecutive months."""
     returns: Floats
-    """[N, T] log total return; NaN unknown."""
+    """[N, T] log total return; NaN if unknown."""
     sigma: Floats
     """[N, T] current volatility, log return a month; NaN before a symbol's first month."""
     random_walk_sd: Floats
-    """[N, T] root mean square of the symbol's log returns so far; NaN before the first."""
+    """[N, T] root mean square of the symbol's log returns up to the month; NaN before the first."""
     x: Floats
-    """[N, T, K] TERMS of the traditional part; 0 where unknown."""
+    """[N, T, K] TERMS of the baseline; 0 where unknown."""
     inputs: Floats
-    """[N, T, F] INPUTS of the network; 0 where unknown."""
+    """[N, T, F] NETWORK_INPUTS; 0 where unknown."""
     y: Floats
-    """[N, T, H] log return from month t to t + h; NaN where not known."""
+    """[N, T, H] log return from month t to t + h; NaN if unknown."""
     known: Flags
-    """[N, T] whether the month itself is there, and so can be an origin."""
+    """[N, T] whether the symbol has the month, so that it can be an origin."""
     age: Floats
-    """[N, T] months of the symbol so far."""
+    """[N, T] number of the symbol's returns up to the month."""
 
     def until(self, month: pd.Timestamp) -> "Panel":
-        """The panel as it was known at the end of `month`: later months and targets that end later are gone."""
+        """Return the panel without later months and without targets that end after `month`."""
         length = int(self.months.searchsorted(month, side="right"))
         cut = {name: getattr(self, name)[:, :length] for name in ("returns", "sigma", "random_walk_sd", "x", "inputs")}
         past = {name: getattr(self, name)[:, :length] for name in ("known", "age")}
@@ -77,8 +79,8 @@ class Panel:
             y[:, max(length - h, 0) :, h - 1] = np.nan
         return replace(self, months=self.months[:length], y=y, **cut, **past)
 
-    def records_of(self, origin_months: Sequence[pd.Timestamp]) -> list[int]:
-        """Positions of the months on the time axis.
+    def positions_of(self, origin_months: Sequence[pd.Timestamp]) -> list[int]:
+        """Return the positions of months on the time axis.
 
         Raises:
             ValueError: if a month is not in the panel.
@@ -87,28 +89,31 @@ class Panel:
         if (positions < 0).any():
             absent = [f"{m:%Y-%m}" for m, p in zip(origin_months, positions, strict=True) if p < 0]
             raise ValueError(
-                f"`origin_months` must lie in the panel's {self.months[0]:%Y-%m} to {self.months[-1]:%Y-%m}: "
+                f"`origin_months` must be months of the panel, {self.months[0]:%Y-%m} to {self.months[-1]:%Y-%m}: "
                 f"received {', '.join(absent)}."
             )
         return [int(position) for position in positions]
 
 
 def make_panel(months: pd.DataFrame, config: ForecasterConfig) -> Panel:
-    """Arrange final months side by side and compute features and targets.
+    """Compute the features and targets of final months.
 
     Args:
-        months: frame of `model.bars.months.build_months`; months that are not final are left out.
+        months: frame of `model.bars.months.build_months`; months that are not final are ignored.
         config: half-lives and horizons.
 
     Returns:
         The panel from the first to the last final month of any symbol.
 
     Raises:
-        ValueError: if no month is final.
+        ValueError: if a column is missing, or no month is final.
     """
+    check_frame(months, MONTH_TYPES, "months", PANEL_COLUMNS)
     final = months[months["is_final"].to_numpy(np.bool_)]
     if final.empty:
-        raise ValueError("`months` must hold at least one final month: received none.")
+        raise ValueError(
+            "`months` must have at least one final month: received none. Use an earlier start of the data."
+        )
     time = pd.date_range(final["month"].min(), final["month"].max(), freq="MS", unit="ns")
     codes, symbols = pd.factorize(final["symbol"], sort=True)
     column = time.get_indexer(pd.DatetimeIndex(final["month"]))
@@ -120,7 +125,7 @@ def make_panel(months: pd.DataFrame, config: ForecasterConfig) -> Panel:
 
     returns, variance = grid("log_return"), grid("realised_variance")
     known = np.isfinite(grid("close"))
-    # A first month has no return of its own, and its realised variance starts at its first session.
+    # The first month of a symbol has no return, and its realised variance covers only a part of the month.
     variance = np.where(np.isfinite(returns), variance, np.nan)
     sigma = np.where(known, _volatility(variance, config.volatility_half_life, config), np.nan)
     last = np.nan_to_num(returns) / sigma
@@ -148,15 +153,15 @@ def make_panel(months: pd.DataFrame, config: ForecasterConfig) -> Panel:
 
 
 def _volatility(variance: Floats, half_life: float, config: ForecasterConfig) -> Floats:
-    """[N, T] weighted mean of the months' realised volatilities, log return a month."""
+    """[N, T] EWMA of monthly realised volatilities, log return a month."""
     return np.maximum(_ewma(np.sqrt(variance), half_life), config.smallest_sigma)
 
 
 def _month_against_days(returns: Floats, variance: Floats, age: Floats, config: ForecasterConfig) -> Floats:
-    """[N, T] log of the mean absolute monthly return over what Gaussian months of the days' volatility would have.
+    """[N, T] log ratio of the volatility of monthly returns to that of daily returns.
 
-    Below zero where moves of one day are taken back on another, as between bid and ask. Young symbols are shrunk
-    towards zero.
+    The former is estimated from mean absolute returns. The ratio is negative if daily moves reverse within the month,
+    as with a bounce between bid and ask. It is shrunk towards zero for symbols with a short history.
     """
     half_life = config.ratio_half_life
     absolute = np.maximum(_ewma(np.abs(returns), half_life) / _GAUSSIAN_MEAN, config.smallest_sigma)
@@ -166,14 +171,14 @@ def _month_against_days(returns: Floats, variance: Floats, age: Floats, config: 
 
 
 def _terms(against_sigma: dict[str, Floats], last: Floats, ratio: Floats, momentum: Floats) -> Floats:
-    """[N, T, K] of the traditional part."""
+    """[N, T, K] TERMS of the baseline."""
     market = _market(against_sigma["volatility_1"])
     long_run = against_sigma["volatility_long_run"]
     return _bounded(long_run, last, market, market**2, ratio, np.minimum(momentum, 0.0))
 
 
 def _bar_inputs(high: Floats, low: Floats, close: Floats, volume: Floats, sigma: Floats) -> tuple[Floats, ...]:
-    """[N, T] each: volume against the past year's, range in sigmas, place of the close in the range (-1 to 1)."""
+    """[N, T] each: log volume over its one-year EWMA, range in sigmas, position of the close in the range (-1 to 1)."""
     with np.errstate(divide="ignore", invalid="ignore"):
         log_volume = np.log(np.where(volume > 0, volume, np.nan))
         span = np.log(high / low)
@@ -182,13 +187,13 @@ def _bar_inputs(high: Floats, low: Floats, close: Floats, volume: Floats, sigma:
 
 
 def _bounded(*columns: Floats) -> Floats:
-    """[N, T, ...] columns side by side, cut at _BOUND, 0 where unknown."""
+    """[N, T, C] stacked columns, clipped at _BOUND, 0 where unknown."""
     stacked: Floats = np.nan_to_num(np.clip(np.stack(columns, axis=-1), -_BOUND, _BOUND))
     return stacked
 
 
 def _targets(returns: Floats, horizons: Sequence[int]) -> Floats:
-    """[N, T, H] sum of the next h returns; NaN where one of them is unknown."""
+    """[N, T, H] sum of the next h returns; NaN if one of them is unknown."""
     count = returns.shape[1]
     y = np.full((*returns.shape, len(horizons)), np.nan)
     total = np.zeros(returns.shape)
@@ -199,7 +204,7 @@ def _targets(returns: Floats, horizons: Sequence[int]) -> Floats:
 
 
 def _ewma(values: Floats, half_life: float) -> Floats:
-    """[N, T] weighted mean of the values so far, newest most; unknown months are skipped, NaN before the first."""
+    """[N, T] exponentially weighted mean up to each month; unknown months are skipped, NaN before the first."""
     keep = 0.5 ** (1.0 / half_life)
     present = np.isfinite(values)
     filled = np.where(present, values, 0.0)
@@ -214,7 +219,7 @@ def _ewma(values: Floats, half_life: float) -> Floats:
 
 
 def _trailing_sum(values: Floats, length: int) -> Floats:
-    """[N, T] sum of the last `length` values, or of those there are; unknown ones count as nothing."""
+    """[N, T] sum of the last `length` values; unknown values count as 0."""
     padded = np.pad(np.nan_to_num(values), ((0, 0), (length, 0)))
     sums = np.cumsum(padded, axis=1)
     trailing: Floats = sums[:, length:] - sums[:, :-length]
@@ -222,7 +227,7 @@ def _trailing_sum(values: Floats, length: int) -> Floats:
 
 
 def _market(values: Floats) -> Floats:
-    """[N, T] mean over the symbols of each month, the same for all of them."""
+    """[N, T] mean over the symbols of each month, repeated for every symbol."""
     present = np.isfinite(values)
     mean = np.where(present, values, 0.0).sum(axis=0) / np.maximum(present.sum(axis=0), 1)
     return np.broadcast_to(mean, values.shape)

@@ -1,4 +1,4 @@
-"""The forecaster: the traditional part, the networks that correct it, and how both are trained and asked."""
+"""The trained forecaster: baseline and networks together, their training, fine-tuning and forecasts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -11,78 +11,88 @@ from model import Floats, Ints, quantile_names
 from model.config import ForecasterConfig
 from model.forecaster.baseline import Baseline, fit_baseline, quantiles
 from model.forecaster.calibration import market_scale
-from model.forecaster.demeaning import demean_targets
 from model.forecaster.features import Panel
 from model.forecaster.network import Weights
 from model.forecaster.split import Split
-from model.forecaster.training import Epoch, Trained, Trainer, TrainingSet, corrections_of, train_sequentially
-from model.forecaster.weighting import month_weights, usable_rows
+from model.forecaster.training import Epoch, Trained, Trainer, corrections_of, train_sequentially
+from model.forecaster.training_set import make_training_set
 
-FORECASTERS = ("hybrid", "baseline", "persistence")
+MONTHLY_FORECASTERS = ("hybrid", "baseline", "persistence")
+"""Forecasters of every monthly forecast: the baseline corrected by the networks, the baseline, and a random walk."""
 
 
 @dataclass(frozen=True)
 class Forecaster:
-    """All that a forecast needs besides the panel."""
+    """Everything that a forecast needs besides the panel."""
 
     config: ForecasterConfig
     baseline: Baseline
     input_mean: Floats
-    """[F] over the training months."""
+    """[F] over the training rows."""
     input_deviation: Floats
-    """[F] over the training months."""
+    """[F] over the training rows."""
     networks: tuple[Weights, ...]
-    """One a seed."""
+    """One per seed."""
     trained: pd.DataFrame
-    """One row a seed: seed, epochs, validation_loss (relative to the baseline's)."""
+    """One row per seed: seed, epochs, validation_loss (relative to the baseline's)."""
 
     def forecast(self, panel: Panel, origin_month: pd.Timestamp) -> pd.DataFrame:
         """Forecast every symbol that has the origin month; see `forecast_many`."""
         return self.forecast_many(panel, [origin_month])
 
     def forecast_many(self, panel: Panel, origin_months: Sequence[pd.Timestamp]) -> pd.DataFrame:
-        """Forecast at many origins in one pass; each reads the months up to its own alone.
+        """Forecast from many origins in one pass, each from the months up to its own.
 
         Args:
-            panel: the features; months after an origin do not change its forecast.
+            panel: features; months after an origin do not change its forecast.
             origin_months: first days of months.
 
         Returns:
-            symbol, origin_month, target_month, horizon, forecaster (one of FORECASTERS) and a column a quantile of
-            the log return to the target month, rising from left to right; sorted by forecaster, origin, symbol and
-            horizon. Symbols that lack the origin month have no rows.
+            symbol, origin_month, target_month, horizon, forecaster (of MONTHLY_FORECASTERS) and one column per quantile
+            of the log return to the target month, rising from left to right; sorted by forecaster, origin, symbol and
+            horizon. Symbols without the origin month have no rows.
 
         Raises:
             ValueError: if an origin is not in the panel.
         """
-        columns = panel.records_of(origin_months)
+        columns = panel.positions_of(origin_months)
         length = max(columns) + 1
-        to_scale, to_location = self.corrections(panel.inputs[:, :length])
+        log_scale_correction, location_correction = self.corrections(panel.inputs[:, :length])
         position, symbol = np.nonzero(panel.known[:, columns].T)
         month = np.asarray(columns)[position]
-        spread = self.baseline.spread(panel.sigma[symbol, month], panel.x[symbol, month])
-        spread *= market_scale(self.baseline, panel, self.config)[month, None]
-        scale = to_scale[symbol, month].astype(np.float64)
-        shift = to_location[symbol, month].astype(np.float64)
-        centre, shape = self.baseline.centre, self.baseline.shape
+        scale = self.baseline.scale(panel.sigma[symbol, month], panel.x[symbol, month])
+        scale *= market_scale(self.baseline, panel, self.config)[month, None]
+        log_scale_correction = log_scale_correction[symbol, month].astype(np.float64)
+        location_correction = location_correction[symbol, month].astype(np.float64)
+        location, standardised_quantiles = self.baseline.location, self.baseline.standardised_quantiles
         walk = panel.random_walk_sd[symbol, month][:, None] * np.sqrt(self.config.horizons)
-        gaussian = np.broadcast_to(norm.ppf(self.config.quantile_levels), shape.shape)
-        parts = {
-            "hybrid": quantiles(centre + shift * spread, spread * np.exp(scale), shape),
-            "baseline": quantiles(np.broadcast_to(centre, spread.shape), spread, shape),
+        gaussian = np.broadcast_to(norm.ppf(self.config.quantile_levels), standardised_quantiles.shape)
+        forecasts = {
+            "hybrid": quantiles(
+                location + location_correction * scale, scale * np.exp(log_scale_correction), standardised_quantiles
+            ),
+            "baseline": quantiles(np.broadcast_to(location, scale.shape), scale, standardised_quantiles),
             "persistence": quantiles(np.zeros(walk.shape), walk, gaussian),
         }
         return pd.concat(
-            [self._frame(panel, symbol, month, name, parts[name]) for name in FORECASTERS], ignore_index=True
+            [self._frame(panel, symbol, month, name, forecasts[name]) for name in MONTHLY_FORECASTERS],
+            ignore_index=True,
         )
 
     def corrections(self, inputs: Floats) -> tuple[Floats, Floats]:
-        """What the networks add to the log scale and to the centre, averaged over seeds: [N, T, H] from [N, T, F]."""
+        """Return the corrections of the log scale and of the location, averaged over networks.
+
+        Args:
+            inputs: [N, T, F] of the panel.
+
+        Returns:
+            [N, T, H] each; the location in units of the baseline's scale.
+        """
         standard = standardise(inputs, self.input_mean, self.input_deviation)
         return corrections_of(self.networks, standard, self.config)
 
     def _frame(self, panel: Panel, symbol: Ints, month: Ints, name: str, values: Floats) -> pd.DataFrame:
-        """Long frame of the quantiles [R, H, Q] of R symbols and origins."""
+        """Long frame of the quantiles [R, H, Q] of R rows."""
         horizons = np.array(self.config.horizons)
         origin = panel.months[np.repeat(month, len(horizons))]
         horizon = np.tile(horizons, len(month))
@@ -106,32 +116,29 @@ def train(
     config: ForecasterConfig,
     *,
     on_epoch: Callable[[Epoch], None] | None = None,
-    teach: Trainer = train_sequentially,
+    trainer: Trainer = train_sequentially,
 ) -> Forecaster:
-    """Fit the traditional part up to the judged months, and one network a seed on its training months.
+    """Train a forecaster from scratch: the baseline up to the holdout, one network per seed on the training origins.
 
-    Each network is stopped by the validation months, and is the baseline itself when it never beats it there. What
-    comes out is what is judged and served: nothing is refitted afterwards.
+    The validation origins stop each network. A network that does not improve on the baseline there remains equal to it.
+    Nothing is refitted after the evaluation on the holdout.
 
     Args:
-        panel: months after the validation's targets are not looked at.
+        panel: features and targets; months after the last validation target are not used.
         split: of `model.forecaster.split.split_origins`.
         config: all choices.
-        on_epoch: called after each pass over the training months.
-        teach: trains the networks, one after the other or side by side.
-
-    Returns:
-        The forecaster.
+        on_epoch: called after each epoch.
+        trainer: trains the networks, sequentially or in parallel.
 
     Raises:
-        ValueError: if no symbol has a target in a part of the split.
+        ValueError: if a part of the split has no eligible row.
     """
     baseline = fit_baseline(panel, split.fitted, config)
-    is_trained_on = panel.known[:, split.train]
-    rows = panel.inputs[:, split.train][is_trained_on]
+    is_known = panel.known[:, split.train]
+    rows = panel.inputs[:, split.train][is_known]
     mean, deviation = rows.mean(axis=0), rows.std(axis=0) + 1e-6
-    lesson = make_training_set(panel, split, baseline, standardise(panel.inputs, mean, deviation), config)
-    results = teach(lesson, config, [None] * len(config.seeds), on_epoch)
+    training_set = make_training_set(panel, split, baseline, standardise(panel.inputs, mean, deviation), config)
+    results = trainer(training_set, config, [None] * len(config.seeds), on_epoch)
     return Forecaster(
         config=config,
         baseline=baseline,
@@ -148,34 +155,34 @@ def fine_tune(
     split: Split,
     *,
     on_epoch: Callable[[Epoch], None] | None = None,
-    teach: Trainer = train_sequentially,
+    trainer: Trainer = train_sequentially,
 ) -> Forecaster:
-    """Go on from a trained forecaster: the traditional part is refitted, the networks pass over the newest months.
+    """Fine-tune a forecaster: refit the baseline and train the networks further on the newest training months.
 
-    The networks keep their weights where no pass lowers the loss of the validation months. They keep the units of
-    their inputs, too.
+    The networks keep their weights if no epoch lowers the validation loss. The standardisation of their inputs does not
+    change.
 
     Args:
-        forecaster: trained before, on months of the same symbols or of others; its config holds the choices.
-        panel: months after the validation's targets are not looked at.
+        forecaster: trained before, on the same symbols or on others; its config is used.
+        panel: features and targets; months after the last validation target are not used.
         split: of `model.forecaster.split.split_origins` for this panel.
-        on_epoch: called after each pass.
-        teach: trains the networks, one after the other or side by side.
+        on_epoch: called after each epoch.
+        trainer: trains the networks, sequentially or in parallel.
 
     Returns:
-        The new forecaster; the old one is left as it was.
+        A new forecaster. The argument is not changed.
 
     Raises:
-        ValueError: if no symbol has a target in a part of the split.
+        ValueError: if a part of the split has no eligible row.
     """
     config = forecaster.config
     baseline = fit_baseline(panel, split.fitted, config)
     newest = range(max(split.train.start, split.train.stop - config.fine_tune_months), split.train.stop)
     inputs = standardise(panel.inputs, forecaster.input_mean, forecaster.input_deviation)
-    lesson = make_training_set(panel, replace(split, train=newest), baseline, inputs, config)
-    lesson = lesson.since(max(0, newest.start - config.fine_tune_warm_up))
-    gently = replace(config, epochs=config.fine_tune_epochs, learning_rate=config.fine_tune_rate)
-    results = teach(lesson, gently, forecaster.networks, on_epoch)
+    training_set = make_training_set(panel, replace(split, train=newest), baseline, inputs, config)
+    training_set = training_set.since(max(0, newest.start - config.fine_tune_warm_up))
+    fine_tuning = replace(config, epochs=config.fine_tune_epochs, learning_rate=config.fine_tune_rate)
+    results = trainer(training_set, fine_tuning, forecaster.networks, on_epoch)
     return replace(
         forecaster,
         baseline=baseline,
@@ -185,9 +192,18 @@ def fine_tune(
 
 
 def standardise(inputs: Floats, mean: Floats, deviation: Floats) -> Floats:
-    """Inputs in units of the training months, float32; months that are not there (all zero) become the mean."""
-    is_there = inputs.any(axis=-1, keepdims=True)
-    return np.where(is_there, (inputs - mean) / deviation, 0.0).astype(np.float32)
+    """Standardise inputs by the training rows.
+
+    Args:
+        inputs: [..., F]; all zero where a symbol lacks the month.
+        mean: [F].
+        deviation: [F].
+
+    Returns:
+        [..., F] float32; missing months are 0, the mean.
+    """
+    is_known = inputs.any(axis=-1, keepdims=True)
+    return np.where(is_known, (inputs - mean) / deviation, 0.0).astype(np.float32)
 
 
 def _trained_frame(seeds: Sequence[int], results: Sequence[Trained]) -> pd.DataFrame:
@@ -198,56 +214,3 @@ def _trained_frame(seeds: Sequence[int], results: Sequence[Trained]) -> pd.DataF
             "validation_loss": [result.validation_loss for result in results],
         }
     )
-
-
-def make_training_set(
-    panel: Panel, split: Split, baseline: Baseline, inputs: Floats, config: ForecasterConfig
-) -> TrainingSet:
-    """The network's lesson: what of each target the baseline leaves open, and the market does not explain."""
-    counts = {part: _counts(panel, part, config) for part in (split.train, split.validation)}
-    target, spread = demean_targets(
-        centre=baseline.centre,
-        spread=np.nan_to_num(baseline.spread(panel.sigma, panel.x)),
-        target=np.nan_to_num(panel.y),
-        weight=counts[split.train] + counts[split.validation],
-    )
-    train, validation = (_loss_weights(count, baseline, spread, target, config) for count in counts.values())
-    return TrainingSet(
-        inputs=inputs,
-        centre=baseline.centre,
-        spread=spread,
-        shape=baseline.shape,
-        target=target,
-        train_weight=train,
-        validation_weight=validation,
-    )
-
-
-def _counts(panel: Panel, origins: range, config: ForecasterConfig) -> Floats:
-    """[N, T, H] what each target of the origins counts, months by their age alone; sums to one a horizon."""
-    counts = np.zeros(panel.y.shape)
-    for column, h in enumerate(config.horizons):
-        symbol, month = rows = usable_rows(panel, origins, h, config)
-        counts[symbol, month, column] = month_weights(rows, origins, config)
-    return counts
-
-
-def _loss_weights(
-    counts: Floats, baseline: Baseline, spread: Floats, target: Floats, config: ForecasterConfig
-) -> Floats:
-    """[N, T, H] weights under which the baseline's loss is 1, every horizon contributing as much as another.
-
-    Months are made equal by their mean spread: a wild month's larger losses tell no more than a calm one's.
-    """
-    weights = np.zeros(counts.shape)
-    levels = np.array(config.quantile_levels)
-    for column in range(counts.shape[2]):
-        count = counts[..., column]
-        usual = (count * spread[..., column]).sum(axis=0) / np.maximum(count.sum(axis=0), 1e-300)
-        rows = np.nonzero(count)
-        equal = count[rows] / usual[rows[1]]
-        forecast = baseline.centre[column] + spread[..., column][rows][:, None] * baseline.shape[column]
-        miss = target[..., column][rows][:, None] - forecast
-        loss = np.maximum(levels * miss, (levels - 1.0) * miss).sum(axis=1)
-        weights[..., column][rows] = equal / (equal @ loss) / counts.shape[2]
-    return weights

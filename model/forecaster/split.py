@@ -1,4 +1,4 @@
-"""Which origins are trained on, validated on and judged on, with a gap of the longest horizon between them."""
+"""Origins for training, validation and holdout, separated by gaps of the longest horizon."""
 
 from dataclasses import dataclass
 
@@ -7,44 +7,44 @@ from model.config import ForecasterConfig
 
 @dataclass(frozen=True)
 class Split:
-    """Positions of origins on the time axis, later in time from field to field.
+    """Positions of origins on the time axis, in the order of time.
 
-    The targets of one part end no later than the first origin of the next, so that nothing a part is measured by
-    was known in the part before it.
+    Targets of one part end at or before the first origin of the next, so that no part contains information from the
+    outcomes of a later one.
     """
 
     train: range
-    """Origins the network learns from."""
+    """Origins that networks are fitted to."""
     validation: range
-    """Origins that stop the training."""
-    judged: range
-    """Origins of the gate, never seen in training; empty when none are held back."""
+    """Origins for early stopping."""
+    holdout: range
+    """Origins of the gate, which no model is fitted on; empty without a holdout."""
 
     @property
     def fitted(self) -> range:
-        """Origins of the traditional part: everything before the judged ones."""
+        """Origins that the baseline is fitted to: all before the holdout."""
         return range(self.train.start, self.validation.stop)
 
 
 def split_origins(count: int, config: ForecasterConfig, *, has_holdout: bool = True) -> Split:
-    """Cut `count` months into train, gap, validation, gap and judged; short panels get shorter parts.
+    """Split `count` months into train, gap, validation, gap and holdout.
 
     Args:
         count: T, months of the panel.
-        config: lengths of the parts. Validation takes a sixth of the panel at most, the judged months an eighth.
-        has_holdout: whether months are held back for the gate.
+        config: lengths of the parts. Validation has at most a sixth of the months, the holdout an eighth.
+        has_holdout: whether months are held out for the gate.
 
     Returns:
-        The parts. Judged origins go on to the last with a target at one month, so that the longest horizon has
-        `config.holdout_months` of them and shorter ones a few more.
+        The parts. The holdout ends with the last origin that has a target at one month. The longest horizon has
+        `config.holdout_months` of its origins, shorter horizons a few more.
 
     Raises:
-        ValueError: if there are fewer than `config.fewest_months` months.
+        ValueError: if `count` is less than `config.fewest_months`.
     """
     if count < config.fewest_months:
         raise ValueError(
             f"Training needs at least {config.fewest_months} months of history: received {count}. "
-            "Ask for an earlier start of the data or serve an existing version."
+            "Use an earlier start of the data or keep an existing model."
         )
     gap = config.longest_horizon
     first_holdout = count - gap - min(config.holdout_months, count // 8) if has_holdout else count - 1
@@ -53,5 +53,5 @@ def split_origins(count: int, config: ForecasterConfig, *, has_holdout: bool = T
     return Split(
         train=range(config.burn_in_months, first_validation - gap + 1),
         validation=range(first_validation, after_validation),
-        judged=range(first_holdout, count - 1 if has_holdout else first_holdout),
+        holdout=range(first_holdout, count - 1 if has_holdout else first_holdout),
     )

@@ -1,65 +1,67 @@
-"""Rules on dividends: those that were told twice, and those that the price did not follow."""
+"""Rules on dividends: repeated ones, and those that the price did not follow."""
 
 import numpy as np
 import pandas as pd
 
 from model import Floats, Ints
-from model.bars.adjustment import facts_per_bar, symbol_codes
+from model.bars.adjustment import actions_per_bar, symbol_codes
+from model.config import QualityConfig
 from model.quality.findings import Finding, Treatment
 
-SIGMA_SESSIONS, FEWEST_RETURNS, SIGMA_FLOOR = 60, 20, 0.005
-ROBUST = 1.4826  # standard deviation of a Gaussian by its median absolute value
-
-REPEAT_DAYS, REPEAT_TOLERANCE = 4, 0.10  # weekly payers are seven days apart
-DOUBTFUL_YIELD, LARGE_YIELD = 0.05, 0.5
-# Of the recorded dividends above 5 % and six sigmas, the price moved by at most 0.35 of the false ones (an old
-# dividend not adjusted for the splits since), and by at least 0.67 of the true ones.
-FOLLOWED_SHARE = 0.5
-DIVIDEND_SIGMAS, SPLIT_DAY_SIGMAS = 6.0, 3.0
-ORDINARY_YIELD = 3.0  # times the symbol's usual, or a third of it
+ROBUST = 1.4826  # standard deviation of a Gaussian per unit of its median absolute value
 PENCE = 100.0
 
 
-def usual_move(returns: Floats, row: int, start: int, stop: int) -> float:
-    """Robust standard deviation of a symbol's daily returns before a row, or around it when there are few.
+def usual_move(returns: Floats, row: int, start: int, stop: int, config: QualityConfig) -> float:
+    """Estimate the standard deviation of a symbol's daily returns before a row, from their median absolute value.
+
+    With few returns before the row, the returns after it count as well.
 
     Args:
-        returns: daily log returns, NaN = unknown.
-        row: the one asked about, which does not count itself.
-        start: first row of its symbol.
-        stop: one after its last.
+        returns: Daily log returns, NaN = unknown.
+        row: The row; its own return does not count.
+        start: First row of the symbol.
+        stop: End of the symbol's rows.
+        config: Sessions before the row, fewest returns and floor.
+
+    Returns:
+        Standard deviation, at least the floor.
     """
-    moves = np.abs(returns[max(start, row - SIGMA_SESSIONS) : row])
-    if np.isfinite(moves).sum() < FEWEST_RETURNS:
-        moves = np.append(moves, np.abs(returns[row + 1 : min(stop, row + 1 + SIGMA_SESSIONS)]))
+    moves = np.abs(returns[max(start, row - config.sigma_sessions) : row])
+    if np.isfinite(moves).sum() < config.fewest_returns:
+        moves = np.append(moves, np.abs(returns[row + 1 : min(stop, row + 1 + config.sigma_sessions)]))
     moves = moves[np.isfinite(moves)]
-    return max(SIGMA_FLOOR, ROBUST * float(np.median(moves))) if len(moves) else SIGMA_FLOOR
+    return max(config.sigma_floor, ROBUST * float(np.median(moves))) if len(moves) else config.sigma_floor
 
 
-def drop_repeated_dividends(actions: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
-    """Drop each dividend that tells the one of at most four days before it again."""
+def drop_repeated_dividends(actions: pd.DataFrame, config: QualityConfig) -> tuple[pd.DataFrame, list[Finding]]:
+    """Drop each dividend that repeats one of a few days earlier."""
     paid = actions[(actions["kind"] == "dividend").to_numpy()]
     paid = paid.sort_values(["symbol", "ex_date"], kind="stable")
     days = np.diff(paid["ex_date"].to_numpy().astype("datetime64[D]").astype(np.int64))
     value = paid["value"].to_numpy(np.float64)
     is_same = paid["symbol"].to_numpy()[1:] == paid["symbol"].to_numpy()[:-1]
-    is_close = np.abs(np.log(value[1:] / value[:-1])) < REPEAT_TOLERANCE
-    repeated = paid[np.append(False, is_same & (days > 0) & (days <= REPEAT_DAYS) & is_close)[: len(paid)]]
-    reason = f"within {REPEAT_TOLERANCE:.0%} of another at most {REPEAT_DAYS} days before it: dropped"
+    is_close = np.abs(np.log(value[1:] / value[:-1])) < config.repeat_tolerance
+    repeated = paid[np.append(False, is_same & (days > 0) & (days <= config.repeat_days) & is_close)[: len(paid)]]
+    reason = (
+        f"within {config.repeat_tolerance:.0%} of another dividend up to {config.repeat_days} days earlier: dropped"
+    )
     findings = [
-        Finding(symbol, day, "repeated_dividend", float(told), Treatment.REPAIRED, reason)
-        for symbol, day, told in zip(repeated["symbol"], repeated["ex_date"], repeated["value"], strict=True)
+        Finding(symbol, day, "repeated_dividend", float(amount), Treatment.REPAIRED, reason)
+        for symbol, day, amount in zip(repeated["symbol"], repeated["ex_date"], repeated["value"], strict=True)
     ]
     return actions.drop(index=repeated.index) if findings else actions, findings
 
 
-def repair_dividends(bars: pd.DataFrame, actions: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
-    """Divide or drop the dividends that the price did not follow; remark on large ones that it did."""
+def repair_dividends(
+    bars: pd.DataFrame, actions: pd.DataFrame, config: QualityConfig
+) -> tuple[pd.DataFrame, list[Finding]]:
+    """Divide or drop dividends that the price did not follow; report large ones that it followed."""
     if not len(bars) or not (actions["kind"] == "dividend").any():
         return actions, []
     codes, symbols = symbol_codes(bars)
     bounds = np.searchsorted(codes, np.arange(len(symbols) + 1))
-    split, dividend = facts_per_bar(bars, actions)
+    split, dividend = actions_per_bar(bars, actions)
     close = bars["close"].to_numpy(np.float64)
     before = np.append(np.nan, close[:-1])[: len(close)] / split
     before[bounds[:-1]] = np.nan
@@ -68,47 +70,49 @@ def repair_dividends(bars: pd.DataFrame, actions: pd.DataFrame) -> tuple[pd.Data
 
     values = actions["value"].to_numpy(np.float64).copy()
     findings = []
-    for row in np.flatnonzero((yields >= DOUBTFUL_YIELD) | ((dividend > 0) & (split > 1))).tolist():
+    for row in np.flatnonzero((yields >= config.doubtful_yield) | ((dividend > 0) & (split > 1))).tolist():
         size, (start, stop) = yields[row], bounds[codes[row] : codes[row] + 2].tolist()
         place = (bars["symbol"].iloc[row], bars["session"].iloc[row], "implausible_dividend", float(size))
         expected = np.log1p(-size) if size < 1 else -np.inf
-        if moves[row] <= FOLLOWED_SHARE * expected:
-            if size >= LARGE_YIELD:
-                findings.append(Finding(*place, Treatment.KEPT, f"{size:.0%} of the price, which fell with it"))
+        if moves[row] <= config.followed_share * expected:
+            if size >= config.large_yield:
+                findings.append(Finding(*place, Treatment.KEPT, f"{size:.0%} of the price; the price fell accordingly"))
             continue
-        divisor, sigmas = _divisor(yields, split, row, start, stop)
-        is_flat = moves[row] < min(-FOLLOWED_SHARE * expected, LARGE_YIELD)
-        if not is_flat or -expected < sigmas * usual_move(moves, row, start, stop):
+        divisor, sigmas = _divisor(yields, split, row, start, stop, config)
+        is_flat = moves[row] < min(-config.followed_share * expected, config.large_yield)
+        if not is_flat or -expected < sigmas * usual_move(moves, row, start, stop, config):
             continue
-        if size < DOUBTFUL_YIELD and divisor == np.inf:
+        if size < config.doubtful_yield and divisor == np.inf:
             continue
-        own = _actions_at(bars, actions, row, start)
-        values[own] = values[own] / divisor
-        way = "dropped" if divisor == np.inf else f"divided by {divisor:g}, which makes it usual for the symbol"
-        reason = f"{size:.1%} of the price, which moved by {np.expm1(moves[row]):.1%}: {way}"
+        effective = _actions_at(bars, actions, row, start)
+        values[effective] = values[effective] / divisor
+        repair = "dropped" if divisor == np.inf else f"divided by {divisor:g}, which is usual for the symbol"
+        reason = f"{size:.1%} of the price, but the price moved by {np.expm1(moves[row]):.1%}: {repair}"
         findings.append(Finding(*place, Treatment.REPAIRED, reason))
     repaired = actions.assign(value=values)[values > 0] if findings else actions
     return repaired, findings
 
 
-def _divisor(yields: Floats, split: Floats, row: int, start: int, stop: int) -> tuple[float, float]:
-    """What to divide a false dividend by, infinity to drop it, and how many sigmas it has to stand out by."""
+def _divisor(
+    yields: Floats, split: Floats, row: int, start: int, stop: int, config: QualityConfig
+) -> tuple[float, float]:
+    """Return the divisor of a false dividend (infinity = drop), and the standard deviations that it must exceed."""
     others = np.delete(yields[start:stop], row - start)
     others = others[others > 0]
     if len(others):
         usual = float(np.median(others))
-        for divisor, sigmas in ((float(split[row]), SPLIT_DAY_SIGMAS), (PENCE, DIVIDEND_SIGMAS)):
-            is_usual = usual / ORDINARY_YIELD < yields[row] / divisor < usual * ORDINARY_YIELD
-            if divisor > 1 and is_usual and yields[row] > usual * ORDINARY_YIELD:
+        for divisor, sigmas in ((float(split[row]), config.split_day_sigmas), (PENCE, config.dividend_sigmas)):
+            is_usual = usual / config.ordinary_yield < yields[row] / divisor < usual * config.ordinary_yield
+            if divisor > 1 and is_usual and yields[row] > usual * config.ordinary_yield:
                 return divisor, sigmas
-    return np.inf, DIVIDEND_SIGMAS
+    return np.inf, config.dividend_sigmas
 
 
 def _actions_at(bars: pd.DataFrame, actions: pd.DataFrame, row: int, start: int) -> Ints:
-    """Positions of the dividends that take effect at a bar: those since the symbol's bar before it."""
+    """Return the positions of the dividends that take effect at a bar: those since the symbol's previous bar."""
     session = bars["session"]
-    is_own = (actions["symbol"] == bars["symbol"].iloc[row]) & (actions["kind"] == "dividend")
-    is_own &= actions["ex_date"] <= session.iloc[row]
+    is_effective = (actions["symbol"] == bars["symbol"].iloc[row]) & (actions["kind"] == "dividend")
+    is_effective &= actions["ex_date"] <= session.iloc[row]
     if row > start:
-        is_own &= actions["ex_date"] > session.iloc[row - 1]
-    return np.flatnonzero(is_own.to_numpy())
+        is_effective &= actions["ex_date"] > session.iloc[row - 1]
+    return np.flatnonzero(is_effective.to_numpy())

@@ -1,7 +1,7 @@
-"""Rules on moves: jumps that cannot have happened as the bars and actions tell it.
+"""Rules on price jumps that the recorded actions do not explain.
 
-Only symbols with a jump are looked at closely, one at a time; each repair is made before the next rule looks, until
-none finds anything more. A jump is judged on total returns, so that recorded splits and dividends explain themselves.
+Only symbols with a jump are examined, one at a time. After each repair all rules are applied again, until none changes
+anything. Jumps are measured in total returns, so that recorded splits and dividends are not jumps.
 """
 
 from collections.abc import Iterator
@@ -12,165 +12,158 @@ import numpy as np
 import pandas as pd
 
 from model import Floats, Ints
-from model.bars.adjustment import PRICE_COLUMNS, facts_per_bar, symbol_codes, total_log_returns
+from model.bars.adjustment import actions_per_bar, symbol_codes, total_log_returns
+from model.config import QualityConfig
+from model.frames import PRICE_COLUMNS
 from model.quality.actions import ROBUST, repair_dividends, usual_move
 from model.quality.bars import power_of_ten
 from model.quality.findings import Finding, Treatment
 
-DAILY_JUMP, MONTHLY_JUMP = float(np.log(1.5)), float(np.log(3.0))
-JUMP_SIGMAS = 10.0
-SMALLEST_JUMP = float(np.log(1.4))  # 3:2 is the smallest split inferred; log 1.5 less its tolerance
-
-# 4:3 and 5:4 are left out: of 253 recorded days beyond 25 %, nearly all those were bad news.
-FORWARD_RATIOS = (1.5, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100)
-REVERSE_RATIOS = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100)
-RATIOS = np.array([*FORWARD_RATIOS, *(1 / ratio for ratio in REVERSE_RATIOS)])
-# How far the close, and a little more open, high and low, may lie from the exact ratio, in log terms. Real and near:
-# STT 2009-01-20 is 0.20 from 2:1, AMD 1992-06-18 is 0.07 and NFLX 2011-10-25 0.024 from 3:2.
-RATIO_TOLERANCE, NARROW_TOLERANCE, RANGE_MARGIN = 0.10, 0.02, 0.02
-FIT_SIGMAS = 5.0
-# Volume changes by the ratio, or not at all where a feed restates volume but not prices; ED's fall by 32 % on
-# 1974-04-23 went with 1.4 more in log terms than its ratio accounts for.
-VOLUME_SESSIONS, VOLUME_USUAL, VOLUME_TOLERANCE = 5, 20, 0.8
-QUIET_SESSIONS, QUIET_SIGMAS = 10, 4.0  # 6.2 sigmas after that day, 1.2 to 3.9 after splits
-UNDONE_SHARE = 0.5  # of the jump, by the five days before or after it
-FEWEST_AFTER, SURE_RATIO = 3, 4.0  # bars after the jump that are needed, and from which ratio on they are not
-
-NEAR_SESSIONS = 60  # how far away a recorded split explains a jump by its ratio
-STRETCH_SESSIONS = 20  # longest stretch by such a ratio; longer ones are two missed splits that cancel
-SETTLED_SESSIONS, USUAL_UNIT_SESSIONS = 20, 250  # a unit that lasted so long is the unit now
-
-SPIKE_REST = 0.1  # share of a spike that the next bar may leave standing
-SPIKE_REACH = 0.5  # share of it that every price of the bar has made; a wild day starts where the last one ended
-ERRATIC_MOVES, ERRATIC_EACH_WAY = 8, 3  # recorded: at most 3 a symbol, 6 in the worst of the unusable, then 129
-
 
 @dataclass(frozen=True)
 class _History:
-    """One symbol: its bars and actions, and what follows from them."""
+    """Bars and actions of one symbol, with derived series."""
 
     bars: pd.DataFrame
     actions: pd.DataFrame
+    config: QualityConfig
     returns: Floats  # [rows] total log returns
     log_price: Floats  # [rows, 4]
-    log_volume: Floats  # [rows] in shares of before the first split
+    log_volume: Floats  # [rows] in shares before the first split
 
     @classmethod
-    def of(cls, bars: pd.DataFrame, actions: pd.DataFrame) -> "_History":
+    def of(cls, bars: pd.DataFrame, actions: pd.DataFrame, config: QualityConfig) -> "_History":
         volume = bars["volume"].to_numpy(np.float64)
         prices = bars[PRICE_COLUMNS].to_numpy(np.float64)
-        shares = np.cumprod(facts_per_bar(bars, actions)[0])
+        shares = np.cumprod(actions_per_bar(bars, actions)[0])
         return cls(
             bars,
             actions,
+            config,
             total_log_returns(bars, actions).to_numpy(),
             np.log(np.where(prices > 0, prices, np.nan)),
             np.log(np.where(volume > 0, volume / shares, np.nan)),
         )
 
     def jumps(self, smallest: float) -> Ints:
-        """Rows whose return is at least as large, either way."""
+        """Return the rows with an absolute return of at least `smallest`."""
         return np.flatnonzero(np.abs(self.returns) >= smallest)
 
     def usual(self, row: int) -> float:
-        """Standard deviation of the daily returns before a row."""
-        return usual_move(self.returns, row, 0, len(self.returns))
+        """Estimate the standard deviation of the daily returns before a row."""
+        return usual_move(self.returns, row, 0, len(self.returns), self.config)
 
     def volume_step(self, row: int) -> float:
-        """Log of the volume from a row on by the usual before it; NaN when either is unknown."""
-        before = self.log_volume[max(0, row - VOLUME_USUAL) : row]
-        after = self.log_volume[row : row + VOLUME_SESSIONS]
+        """Return the log ratio of the median volume from a row on to that before it; NaN if either is unknown."""
+        before = self.log_volume[max(0, row - self.config.volume_usual) : row]
+        after = self.log_volume[row : row + self.config.volume_sessions]
         before, after = before[~np.isnan(before)], after[~np.isnan(after)]
-        return float(np.median(after) - np.median(before)) if len(before) >= VOLUME_SESSIONS and len(after) else np.nan
+        return (
+            float(np.median(after) - np.median(before))
+            if len(before) >= self.config.volume_sessions and len(after)
+            else np.nan
+        )
 
     def finding(self, row: int, rule: str, value: float, treatment: Treatment, reason: str) -> Finding:
-        place = self.bars.iloc[row]
-        return Finding(place["symbol"], place["session"], rule, float(value), treatment, reason)
+        bar = self.bars.iloc[row]
+        return Finding(bar["symbol"], bar["session"], rule, float(value), treatment, reason)
 
     def scaled(self, rows: slice, factor: float) -> "_History":
-        """With the prices of some rows multiplied, and their volume divided if that brings it nearer the usual."""
+        """Multiply the prices of some rows, and divide their volume if that brings it closer to the other rows."""
         bars = self.bars.copy()
-        where = bars.index[rows]
-        bars.loc[where, PRICE_COLUMNS] *= factor
+        index = bars.index[rows]
+        bars.loc[index, PRICE_COLUMNS] *= factor
         outside = np.delete(self.log_volume, np.arange(len(bars))[rows])
         inside = self.log_volume[rows]
         if np.isfinite(inside).any() and np.isfinite(outside).any():
             step = float(np.nanmedian(inside) - np.nanmedian(outside))
             if abs(step - np.log(factor)) < abs(step):
-                bars.loc[where, "volume"] /= factor
-        return _History.of(bars, self.actions)
+                bars.loc[index, "volume"] /= factor
+        return _History.of(bars, self.actions, self.config)
 
 
-def repair_moves(bars: pd.DataFrame, actions: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, list[Finding]]:
-    """Repair, exclude or remark on the jumps of daily bars; a symbol without any is passed on as it is."""
-    is_changed, parts, facts, findings = False, [], [], []
+def repair_moves(
+    bars: pd.DataFrame, actions: pd.DataFrame, config: QualityConfig
+) -> tuple[pd.DataFrame, pd.DataFrame, list[Finding]]:
+    """Repair, exclude or report the jumps of daily bars; symbols without jumps are returned unchanged."""
+    is_changed, parts, changed_actions, findings = False, [], [], []
     last = 0
-    for start, stop, history in _with_jumps(bars, actions, SMALLEST_JUMP):
-        repaired, found = _repair(history)
-        judged = {each.session for each in found}
-        left = (each for each in _unexplained(repaired, DAILY_JUMP, JUMP_SIGMAS) if each.session not in judged)
-        findings += [*found, *left, *_erratic(repaired)]
+    for start, stop, history in _with_jumps(bars, actions, config.smallest_jump, config):
+        repaired, new = _repair(history)
+        explained = {finding.session for finding in new}
+        moves = _unexplained(repaired, config.daily_jump, config.jump_sigmas)
+        unexplained = (finding for finding in moves if finding.session not in explained)
+        findings += [*new, *unexplained, *_erratic(repaired)]
         if repaired is not history:
             parts += [bars.iloc[last:start], repaired.bars]
-            facts.append(repaired.actions)
+            changed_actions.append(repaired.actions)
             last, is_changed = stop, True
     if not is_changed:
         return bars, actions, findings
     changed = {part["symbol"].iloc[0] for part in parts[1::2]}
     kept = actions[~actions["symbol"].isin(changed).to_numpy()]
-    facts = [part for part in (kept, *facts) if len(part)]
-    together = pd.concat([*parts, bars.iloc[last:]], ignore_index=True)
-    return together, _sorted(pd.concat(facts)) if facts else kept, findings
+    changed_actions = [part for part in (kept, *changed_actions) if len(part)]
+    joined = pd.concat([*parts, bars.iloc[last:]], ignore_index=True)
+    return joined, _sorted(pd.concat(changed_actions)) if changed_actions else kept, findings
 
 
-def find_monthly_moves(bars: pd.DataFrame, actions: pd.DataFrame) -> list[Finding]:
-    """Remarks on the jumps of monthly bars, and the symbols that have too many of them."""
-    histories = (history for _, _, history in _with_jumps(bars, actions, MONTHLY_JUMP))
-    return [found for each in histories for found in (*_unexplained(each, MONTHLY_JUMP, 0.0), *_erratic(each))]
+def find_monthly_moves(bars: pd.DataFrame, actions: pd.DataFrame, config: QualityConfig) -> list[Finding]:
+    """Report the jumps of monthly bars, and reject symbols with too many of them."""
+    histories = (history for _, _, history in _with_jumps(bars, actions, config.monthly_jump, config))
+    return [
+        finding
+        for history in histories
+        for finding in (*_unexplained(history, config.monthly_jump, 0.0), *_erratic(history))
+    ]
 
 
-def _with_jumps(bars: pd.DataFrame, actions: pd.DataFrame, smallest: float) -> Iterator[tuple[int, int, _History]]:
-    """[start, stop) and history of each symbol with a jump."""
+def _with_jumps(
+    bars: pd.DataFrame, actions: pd.DataFrame, smallest: float, config: QualityConfig
+) -> Iterator[tuple[int, int, _History]]:
+    """Yield [start, stop) and the history of each symbol with a jump."""
     codes, symbols = symbol_codes(bars)
     returns = total_log_returns(bars, actions).to_numpy()
     bounds = np.searchsorted(codes, np.arange(len(symbols) + 1))
     for code in np.unique(codes[np.abs(returns) >= smallest]):
         start, stop = int(bounds[code]), int(bounds[code + 1])
-        own = actions[(actions["symbol"] == symbols[code]).to_numpy()]
-        yield start, stop, _History.of(bars.iloc[start:stop].reset_index(drop=True), own)
+        symbol_actions = actions[(actions["symbol"] == symbols[code]).to_numpy()]
+        yield start, stop, _History.of(bars.iloc[start:stop].reset_index(drop=True), symbol_actions, config)
 
 
 def _repair(history: _History) -> tuple[_History, list[Finding]]:
-    """Every rule in turn; after a change all of them again. A change of unit that cannot be settled ends it."""
+    """Apply the rules in turn, and all of them again after each change."""
     findings: list[Finding] = []
     for _ in range(len(history.bars)):
         for rule in (_repair_stretches, _repair_units, _add_missed_splits, _exclude_spikes, _repair_dividends):
-            repaired, found = rule(history)
-            findings += found
+            repaired, new = rule(history)
+            findings += new
             if repaired is not history:
                 history = repaired
                 break
         else:
             break
-    # A rule that changed nothing says the same again each time round.
+    # A rule that reports without a change repeats its finding in every round.
     return history, list(dict.fromkeys(findings))
 
 
 def _repair_dividends(history: _History) -> tuple[_History, list[Finding]]:
-    """Dividends again, now that the closes are repaired."""
-    actions, findings = repair_dividends(history.bars, history.actions)
+    """Apply the rule on dividends again, to the repaired closes."""
+    actions, findings = repair_dividends(history.bars, history.actions, history.config)
     is_same = actions is history.actions or actions["value"].equals(history.actions["value"])
-    return history if is_same else _History.of(history.bars, actions), [] if is_same else findings
+    return history if is_same else _History.of(history.bars, actions, history.config), [] if is_same else findings
 
 
 def _repair_stretches(history: _History) -> tuple[_History, list[Finding]]:
-    """A stretch off by the ratio of a split recorded near it: the split was applied to it alone, or not to it."""
-    for start, stop in pairwise(history.jumps(SMALLEST_JUMP)):
-        if stop - start > STRETCH_SESSIONS or history.returns[start] * history.returns[stop] > 0:
+    """Scale a stretch that is off by the ratio of a split recorded near it.
+
+    The source applied the split to this stretch alone, or to all bars except this stretch.
+    """
+    for start, stop in pairwise(history.jumps(history.config.smallest_jump)):
+        if stop - start > history.config.stretch_sessions or history.returns[start] * history.returns[stop] > 0:
             continue
         for ratio in _recorded(history, start):
             step = abs(np.log(ratio)) * np.sign(history.returns[start])
-            tolerance = max(RATIO_TOLERANCE, RATIO_TOLERANCE * abs(step))
+            tolerance = max(history.config.ratio_tolerance, history.config.ratio_tolerance * abs(step))
             if max(abs(history.returns[start] - step), abs(history.returns[stop] + step)) < tolerance:
                 factor = float(np.exp(-step))
                 reason = f"{stop - start} bars off by the ratio of a recorded split: multiplied by {factor:.6g}"
@@ -180,7 +173,10 @@ def _repair_stretches(history: _History) -> tuple[_History, list[Finding]]:
 
 
 def _repair_units(history: _History) -> tuple[_History, list[Finding]]:
-    """Stretches in another unit, scaled to that of the newest bars when these have it for long or had it before."""
+    """Scale stretches in another unit to the unit of the newest bars.
+
+    The symbol is rejected if the newest bars have a new unit for fewer than `settled_sessions`.
+    """
     edges, powers = _unit_edges(history)
     if not len(edges):
         return history, []
@@ -188,10 +184,10 @@ def _repair_units(history: _History) -> tuple[_History, list[Finding]]:
     starts, stops = [0, *edges], [*edges, count]
     levels = np.append(0.0, np.cumsum(powers))
     per_bar = np.repeat(levels, np.diff([*starts, count]))
-    seen, times = np.unique(per_bar[-USUAL_UNIT_SESSIONS:], return_counts=True)
-    if stops[-1] - starts[-1] < SETTLED_SESSIONS and levels[-1] != seen[times.argmax()]:
+    units, counts = np.unique(per_bar[-history.config.usual_unit_sessions :], return_counts=True)
+    if stops[-1] - starts[-1] < history.config.settled_sessions and levels[-1] != units[counts.argmax()]:
         factor = 10.0 ** powers[-1]
-        reason = f"the newest {stops[-1] - starts[-1]} bars are {factor:g} times the ones before: which unit is unknown"
+        reason = f"the newest {stops[-1] - starts[-1]} bars are {factor:g} times the earlier ones: unit unknown"
         return history, [history.finding(edges[-1], "unit_jump", factor, Treatment.REJECTED, reason)]
     findings = []
     repaired = history
@@ -200,80 +196,88 @@ def _repair_units(history: _History) -> tuple[_History, list[Finding]]:
             continue
         factor = float(10.0 ** (levels[-1] - level))
         repaired = repaired.scaled(slice(start, stop), factor)
-        place, which = (start, f"{stop - start} bars") if start else (stop, "all bars before")
-        reason = f"{which} in another unit than the newest: multiplied by {factor:g}"
-        findings.append(history.finding(place, "unit_jump", factor, Treatment.REPAIRED, reason))
+        row, scope = (start, f"{stop - start} bars") if start else (stop, "all earlier bars")
+        reason = f"{scope} in another unit than the newest: multiplied by {factor:g}"
+        findings.append(history.finding(row, "unit_jump", factor, Treatment.REPAIRED, reason))
         if not start:
-            # Their dividends were told in their unit.
+            # The dividends of these bars have the same unit.
             actions = repaired.actions
             is_old = (actions["kind"] == "dividend") & (actions["ex_date"] < history.bars["session"].iloc[stop])
             value = np.where(is_old, actions["value"] * factor, actions["value"])
-            repaired = _History.of(repaired.bars, actions.assign(value=value))
+            repaired = _History.of(repaired.bars, actions.assign(value=value), history.config)
     return repaired, findings
 
 
 def _unit_edges(history: _History) -> tuple[Ints, Floats]:
-    """Rows where all prices jump by a factor of 100 or 1000, and its power of ten."""
-    rows = history.jumps(SMALLEST_JUMP)
-    powers = power_of_ten(np.exp(history.returns[rows]))
+    """Return the rows where all prices jump by a factor of 100 or 1000, and the power of ten of each jump."""
+    rows = history.jumps(history.config.smallest_jump)
+    powers = power_of_ten(np.exp(history.returns[rows]), history.config)
     for number in np.flatnonzero(powers):
         row, step = rows[number], powers[number] * np.log(10)
         volume_step = history.volume_step(row)
         is_split = abs(volume_step + step) < abs(volume_step)  # NaN: no
-        if is_split or not (np.abs(_distance(history, row, step)) < DAILY_JUMP).all():
+        if is_split or not (np.abs(_distance(history, row, step)) < history.config.daily_jump).all():
             powers[number] = 0.0
     return rows[powers != 0], powers[powers != 0]
 
 
 def _add_missed_splits(history: _History) -> tuple[_History, list[Finding]]:
-    """A lasting jump by a recorded or simple ratio, and nothing else about the days that is unusual."""
-    for row in history.jumps(SMALLEST_JUMP):
-        recorded = _recorded(history, row, is_own_direction=True)
-        for ratio, is_recorded in ((_nearest(history, row, recorded), True), (_nearest(history, row, RATIOS), False)):
+    """Add a split for the first lasting jump by a recorded or simple ratio that looks like a split."""
+    reverse_ratios = (1 / ratio for ratio in history.config.reverse_ratios)
+    simple = np.array([*history.config.forward_ratios, *reverse_ratios])
+    for row in history.jumps(history.config.smallest_jump):
+        recorded = _recorded(history, row, is_reversible=True)
+        for ratio, is_recorded in ((_nearest(history, row, recorded), True), (_nearest(history, row, simple), False)):
             if not _looks_like_split(history, row, ratio, is_recorded):
                 continue
             session = history.bars["session"].iloc[row]
             added = {"symbol": history.bars["symbol"].iloc[row], "ex_date": session, "kind": "split", "value": ratio}
             row_frame = pd.DataFrame([added]).astype(history.actions.dtypes.to_dict())
             actions = _sorted(pd.concat([history.actions, row_frame]) if len(history.actions) else row_frame)
-            why = "as a split recorded near it" if is_recorded else "volume as a split has it, quiet days after it"
-            reason = f"jump by {np.exp(history.returns[row]):.4g}, {why}: a split of {ratio:.6g} new for old added"
+            evidence = "split recorded near it" if is_recorded else "volume matches a split, calm days after it"
+            reason = f"jump by {np.exp(history.returns[row]):.4g}, {evidence}: split of {ratio:.6g} new for old added"
             finding = history.finding(row, "missed_split", ratio, Treatment.REPAIRED, reason)
-            return _History.of(history.bars, actions), [finding]
+            return _History.of(history.bars, actions, history.config), [finding]
     return history, []
 
 
 def _looks_like_split(history: _History, row: int, ratio: float, is_recorded: bool) -> bool:
     step, usual = np.log(ratio), history.usual(row)
-    tolerance = NARROW_TOLERANCE if 1 < ratio < 2 else RATIO_TOLERANCE
-    if not abs(history.returns[row] + step) <= min(tolerance, FIT_SIGMAS * usual):  # NaN: no
+    tolerance = history.config.narrow_tolerance if 1 < ratio < 2 else history.config.ratio_tolerance
+    if not abs(history.returns[row] + step) <= min(tolerance, history.config.fit_sigmas * usual):  # NaN: no
         return False
-    if not (np.abs(_distance(history, row, -step)) < tolerance + RANGE_MARGIN).all():
+    if not (np.abs(_distance(history, row, -step)) < tolerance + history.config.range_margin).all():
         return False
-    before = history.returns[max(0, row - VOLUME_SESSIONS) : row]
-    after = history.returns[row + 1 : row + 1 + QUIET_SESSIONS]
-    if max(np.nansum(before) / step, np.nansum(after[:VOLUME_SESSIONS]) / step) > UNDONE_SHARE:
-        return False  # a way there and back
+    before = history.returns[max(0, row - history.config.volume_sessions) : row]
+    after = history.returns[row + 1 : row + 1 + history.config.quiet_sessions]
+    if (
+        max(np.nansum(before) / step, np.nansum(after[: history.config.volume_sessions]) / step)
+        > history.config.undone_share
+    ):
+        return False  # the jump is reversed
     volume_step = history.volume_step(row)
-    is_restated = abs(volume_step) <= VOLUME_TOLERANCE and not power_of_ten(np.array([ratio])).any()  # or a unit's
-    has_volume = is_restated or abs(volume_step - step) <= VOLUME_TOLERANCE  # NaN: no
+    is_restated = (
+        abs(volume_step) <= history.config.volume_tolerance
+        and not power_of_ten(np.array([ratio]), history.config).any()
+    )  # not a unit
+    has_volume = is_restated or abs(volume_step - step) <= history.config.volume_tolerance  # NaN: no
     if is_recorded:
         return has_volume or bool(np.isnan(volume_step))
-    if len(after) < FEWEST_AFTER:
-        return has_volume and bool(abs(step) >= np.log(SURE_RATIO))
-    return has_volume and ROBUST * float(np.nanmedian(np.abs(after))) <= QUIET_SIGMAS * usual
+    if len(after) < history.config.fewest_after:
+        return has_volume and bool(abs(step) >= np.log(history.config.sure_ratio))
+    return has_volume and ROBUST * float(np.nanmedian(np.abs(after))) <= history.config.quiet_sigmas * usual
 
 
 def _exclude_spikes(history: _History) -> tuple[_History, list[Finding]]:
-    """Bars whose move the next bar undoes."""
+    """Exclude bars with a move that the next bar reverses."""
     spikes: list[int] = []
-    for row in history.jumps(DAILY_JUMP):
+    for row in history.jumps(history.config.daily_jump):
         if row + 1 >= len(history.returns) or (spikes and row - spikes[-1] == 1):
             continue
-        move, rest = history.returns[row], history.returns[row] + history.returns[row + 1]
-        is_undone = abs(rest) <= SPIKE_REST * abs(move)
-        is_whole = (_distance(history, row, 0.0) / move >= SPIKE_REACH).all()
-        if is_undone and is_whole and abs(move) >= JUMP_SIGMAS * history.usual(row):
+        move, remainder = history.returns[row], history.returns[row] + history.returns[row + 1]
+        is_reversed = abs(remainder) <= history.config.spike_rest * abs(move)
+        is_whole = (_distance(history, row, 0.0) / move >= history.config.spike_reach).all()
+        if is_reversed and is_whole and abs(move) >= history.config.jump_sigmas * history.usual(row):
             spikes.append(row)
     if not spikes:
         return history, []
@@ -283,18 +287,20 @@ def _exclude_spikes(history: _History) -> tuple[_History, list[Finding]]:
             "price_spike",
             history.returns[row],
             Treatment.EXCLUDED,
-            f"{np.exp(history.returns[row]):.4g} times the bar before, undone by the next",
+            f"{np.exp(history.returns[row]):.4g} times the previous bar, reversed by the next",
         )
         for row in spikes
     ]
-    return _History.of(history.bars.drop(index=spikes).reset_index(drop=True), history.actions), findings
+    return _History.of(
+        history.bars.drop(index=spikes).reset_index(drop=True), history.actions, history.config
+    ), findings
 
 
 def _unexplained(history: _History, smallest: float, sigmas: float) -> list[Finding]:
-    """Moves that no rule and no action explains."""
+    """Report moves without an explanation."""
     return [
         history.finding(
-            row, "unexplained_move", history.returns[row], Treatment.KEPT, "no action and no rule explains it"
+            row, "unexplained_move", history.returns[row], Treatment.KEPT, "no action or rule explains the move"
         )
         for row in history.jumps(smallest)
         if abs(history.returns[row]) >= sigmas * history.usual(row)
@@ -302,37 +308,39 @@ def _unexplained(history: _History, smallest: float, sigmas: float) -> list[Find
 
 
 def _erratic(history: _History) -> list[Finding]:
-    """One finding for a symbol that jumps up and down time and again."""
-    rows = history.jumps(MONTHLY_JUMP)
+    """Reject a symbol with many jumps in both directions."""
+    rows = history.jumps(history.config.monthly_jump)
     ups = int((history.returns[rows] > 0).sum())
-    if len(rows) < ERRATIC_MOVES or min(ups, len(rows) - ups) < ERRATIC_EACH_WAY:
+    if len(rows) < history.config.erratic_moves or min(ups, len(rows) - ups) < history.config.erratic_each_way:
         return []
-    reason = f"{ups} moves to more than three times the price and {len(rows) - ups} to less than a third"
+    reason = f"{ups} rises above a factor of 3 and {len(rows) - ups} falls below a third"
     return [history.finding(rows[-1], "erratic", len(rows), Treatment.REJECTED, reason)]
 
 
 def _distance(history: _History, row: int, step: float) -> Floats:
-    """How far the known prices of a bar are, in log terms, from the close before it moved by `step`."""
-    before = history.log_price[row, 3] - history.returns[row]  # in today's shares, dividend off
+    """Return the log distances of a bar's known prices from the previous close moved by `step`."""
+    before = history.log_price[row, 3] - history.returns[row]  # per share of the bar, without its dividend
     prices = history.log_price[row]
     distance: Floats = prices[~np.isnan(prices)] - before - step
     return distance
 
 
-def _recorded(history: _History, row: int, *, is_own_direction: bool = False) -> Floats:
-    """Ratios of splits recorded near a row; for a jump, the opposite of one recorded for the day itself."""
+def _recorded(history: _History, row: int, *, is_reversible: bool = False) -> Floats:
+    """Return the ratios of the splits recorded near a row; with `is_reversible`, a split of the row is inverted."""
     splits = history.actions[(history.actions["kind"] == "split").to_numpy()]
     position = history.bars["session"].searchsorted(splits["ex_date"])
     value = splits["value"].to_numpy(np.float64)
-    is_near = (np.abs(position - row) <= NEAR_SESSIONS) & (np.abs(np.log(value)) >= SMALLEST_JUMP)
-    if is_own_direction:
-        # The price did not follow the split that is recorded for this very day: take it back.
+    is_near = (np.abs(position - row) <= history.config.near_sessions) & (
+        np.abs(np.log(value)) >= history.config.smallest_jump
+    )
+    if is_reversible:
+        # The price did not follow the split recorded for this day: the inverse cancels it.
         value = np.where(position == row, 1 / value, value)
     return np.asarray(value[is_near], dtype=np.float64)
 
 
 def _nearest(history: _History, row: int, ratios: Floats) -> float:
-    """The ratio that explains a jump best; NaN when there is none."""
+    """Return the ratio closest to a jump; NaN without ratios."""
     return float(ratios[np.abs(np.log(ratios) + history.returns[row]).argmin()]) if len(ratios) else np.nan
 
 

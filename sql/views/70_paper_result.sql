@@ -1,6 +1,7 @@
+-- Results of the paper's experiment: mean and standard deviation over the seeds, beside the published values.
 create view report.paper_result as
 with published (forecaster, published_mae, published_mse, published_rmse) as (
-    -- As printed in the paper, closes scaled to 0-1.
+    -- Values printed in the paper, for closes scaled to 0-1.
     values
         ('hybrid', 0.012::double precision, 0.0004::double precision, 0.02::double precision),
         ('lstm', null, null, 0.025),
@@ -40,13 +41,36 @@ left join published p using (forecaster)
 left join measured n
     on n.forecaster = 'persistence' and n.experiment = m.experiment and n.scaler = m.scaler
 order by m.computed_at desc, m.experiment, m.scaler, array_position(array['hybrid', 'lstm', 'gru', 'linear', 'persistence'], m.forecaster);
-comment on view report.paper_result is
-    'One row per run of the paper''s experiment, scaler and forecaster, newest first: mean error and its standard deviation over the seeds, beside what the paper printed.';
-comment on column report.paper_result.scaler is 'Bars that the 0-1 scale is fitted on: everything (as published) or the training part''s alone.';
-comment on column report.paper_result.seeds is 'Trainings behind the mean; 0 where nothing is random.';
-comment on column report.paper_result.mae is 'Mean absolute error of the test part''s closes, scaled. The other errors likewise; _points is in points of the index (mse: squared), _sd the standard deviation over seeds.';
-comment on column report.paper_result.beyond_share is 'Share of the test part''s closes outside of the 0-1 scale.';
-comment on column report.paper_result.train_rmse is 'RMSE on the training part, scaled: the number that the paper''s notebook reports.';
-comment on column report.paper_result.misplaced_rmse is 'RMSE of the test part''s forecasts against the first closes of the series: the notebook''s mistake.';
-comment on column report.paper_result.published_rmse is 'As printed in the paper; null where it prints none. published_mae and published_mse likewise.';
-comment on column report.paper_result.rmse_vs_persistence is 'RMSE over that of saying "as before"; above 1 is worse.';
+comment on view report.paper_result is 'One row per experiment, scaler and forecaster, newest first: mean error and its standard deviation over the seeds, beside the published values.';
+comment on column report.paper_result.experiment is 'SHA-256 of bars, configuration and library versions, hexadecimal.';
+comment on column report.paper_result.scaler is 'Bars that define the 0-1 scale: everything (as published) or training (only the training part).';
+comment on column report.paper_result.forecaster is 'hybrid (LSTM -> GRU), lstm, gru, linear or persistence (the previous close).';
+comment on column report.paper_result.source is 'Source of the bars: sample, file or yahoo.';
+comment on column report.paper_result.symbol is 'Symbol in the notation of the source.';
+comment on column report.paper_result.bar_interval is 'Length of one step: daily or monthly.';
+comment on column report.paper_result.first_session is 'First bar.';
+comment on column report.paper_result.last_session is 'Last bar.';
+comment on column report.paper_result.tested_from is 'Bar of the first target of the test part.';
+comment on column report.paper_result.test_targets is 'Number of closes forecast in the test part.';
+comment on column report.paper_result.beyond_share is 'Share of these closes outside the 0-1 scale, 0 to 1.';
+comment on column report.paper_result.scale_points is 'Index points between 0 and 1 of the scale.';
+comment on column report.paper_result.seeds is 'Number of trainings averaged; 0 for a forecaster without randomness.';
+comment on column report.paper_result.mae is 'Mean absolute error of the test part''s closes, scaled units, mean over seeds.';
+comment on column report.paper_result.mae_sd is 'Standard deviation of mae over the seeds, scaled units.';
+comment on column report.paper_result.mse is 'Mean squared error, squared scaled units, mean over seeds.';
+comment on column report.paper_result.mse_sd is 'Standard deviation of mse over the seeds, squared scaled units.';
+comment on column report.paper_result.rmse is 'Root mean squared error, scaled units, mean over seeds.';
+comment on column report.paper_result.rmse_sd is 'Standard deviation of rmse over the seeds, scaled units.';
+comment on column report.paper_result.mae_points is 'Mean absolute error, index points, mean over seeds.';
+comment on column report.paper_result.mae_points_sd is 'Standard deviation of mae_points over the seeds, index points.';
+comment on column report.paper_result.mse_points is 'Mean squared error, squared index points, mean over seeds.';
+comment on column report.paper_result.mse_points_sd is 'Standard deviation of mse_points over the seeds, squared index points.';
+comment on column report.paper_result.rmse_points is 'Root mean squared error, index points, mean over seeds.';
+comment on column report.paper_result.rmse_points_sd is 'Standard deviation of rmse_points over the seeds, index points.';
+comment on column report.paper_result.train_rmse is 'RMSE on the training part, scaled units, mean over seeds: the number reported by the paper''s notebook.';
+comment on column report.paper_result.misplaced_rmse is 'RMSE of the test part''s forecasts against the first closes of the series, scaled units, mean over seeds: the notebook''s mistake.';
+comment on column report.paper_result.computed_at is 'Time of the newest computation, UTC.';
+comment on column report.paper_result.published_mae is 'Mean absolute error printed in the paper, scaled units; null if not printed.';
+comment on column report.paper_result.published_mse is 'Mean squared error printed in the paper, squared scaled units; null if not printed.';
+comment on column report.paper_result.published_rmse is 'RMSE printed in the paper, scaled units; null if not printed.';
+comment on column report.paper_result.rmse_vs_persistence is 'RMSE divided by that of persistence, without unit; above 1 is worse.';

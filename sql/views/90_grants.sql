@@ -1,4 +1,4 @@
--- Whoever reads can only read: the group role sees the report schema and nothing else.
+-- Readers can only read: the group role has access to the report schema and to nothing else.
 do $$
 begin
     if not exists (select from pg_roles where rolname = 'bellwether_reader')

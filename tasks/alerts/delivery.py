@@ -1,11 +1,11 @@
-"""Deliver: each alert once to each recipient, tried until accepted; told again while it is open, and when it clears.
+"""Delivery of alerts: each alert once to each recipient, retried until accepted, with reminders while it is open.
 
-Each run and each daily watch does a round. What an recipient is to be told follows from `ops.alert` and from what it has
-accepted so far (`ops.delivery`), so nothing is queued that could get lost, and a message's row is there before it is
-sent. One process at a time serves an recipient. The one gap is between an recipient that accepts and the row that says so:
-a process killed there, or an answer that is lost, makes one message come twice; both carry the same reference.
+Every run and every service check does one round. The messages due at a recipient follow from `ops.alert` and from the
+recipient's rows in `ops.delivery`, so no queue can get lost. A message's row is stored before the message is sent, and
+one process at a time delivers to a recipient. One gap remains: if a process is killed, or a response is lost, between
+acceptance and its record, the message is delivered twice, both times with the same reference.
 
-A round never raises, and ends: an recipient that is silent is left until the next one.
+A round never raises and always ends: an unreachable recipient waits for the next round.
 """
 
 import fcntl
@@ -27,99 +27,118 @@ from sql.store import Store
 from tasks.alerts import sender
 from tasks.alerts.messages import compose_message, database_alert, delivery_alert
 from tasks.alerts.recipients import Recipient, parse_recipients
-from tasks.alerts.redaction import redact
+from tasks.alerts.redaction import describe_error, redact
 from tasks.database import records_of
+from tasks.errors import DatabaseUnavailableError
 from tasks.progress import log_line
-from tasks.settings import Settings
+from tasks.settings import Settings, get_settings
 
-FAILED_ROUNDS = 3
-"""Rounds in a row without success after which an recipient is an alert of its own."""
+MAX_FAILED_ROUNDS = 3
+"""Consecutive rounds without success after which an alert about the recipient is raised."""
 ROUND_SECONDS = 90.0
-"""After which a round begins no further message to an recipient."""
+"""Time after which a round starts no further message to a recipient."""
 LOCK_SECONDS = 45.0
-"""How long another process is waited for that serves the same recipient."""
-_FAILURES_A_ROUND = 3
-_FORGOTTEN_AFTER = timedelta(days=7)
-_RECIPIENTS_AT_ONCE = 4
+"""Longest wait for another process that delivers to the same recipient."""
+_MAX_FAILURES_A_ROUND = 3
+_UNUSED_AFTER = timedelta(days=7)  # a recipient that no process has used since is out of service
+_PARALLEL_RECIPIENTS = 4
 _PREFECT = "prefect"
-_STATE = "alerts-without-database.json"
+_OUTAGE_FILE = "alerts-without-database.json"
 
 Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
 class DeliveryRound:
-    """What came of a round at one recipient."""
+    """Result of a round at one recipient."""
 
     recipient: str
     delivered: int = 0
     waiting: int = 0
     reason: str | None = None
-    """Why something waits."""
+    """Reason why messages wait."""
 
 
 def deliver_alerts(store: Store, settings: Settings) -> list[DeliveryRound]:
-    """Tell every recipient what it has not been told, and Prefect's automations; never raises.
+    """Deliver all due messages to every recipient, and emit Prefect events; never raises.
 
     Returns:
-        One round an recipient, for the screen; empty when none is set.
+        One round per recipient; empty if no recipient is configured.
     """
     try:
         recipients = configured_recipients(settings)
-        _write_down_unreachable(store, settings)
-        rounds = _serve(store, settings, recipients)
-        known = records_of(store.read_report("recipients"))
-        if _check_recipients(store, recipients, known):
-            # What the recipients that work are to be told of those that do not.
-            failing = {row["recipient_id"] for row in known if row["failed_rounds"]}
-            working = [each for each in recipients if each.recipient_id not in failing]
-            again = {each.recipient: each for each in _serve(store, settings, working)}
-            rounds = [_add(each, again.get(each.recipient)) for each in rounds]
+        _store_outage(store, settings)
+        rounds = _deliver_to_all(store, settings, recipients)
+        stored = records_of(store.read_report("recipients"))
+        if _check_recipients(store, recipients, stored):
+            # A second round tells the working recipients about the failing ones.
+            failing = {row["recipient_id"] for row in stored if row["failed_rounds"]}
+            working = [recipient for recipient in recipients if recipient.recipient_id not in failing]
+            second = {round_.recipient: round_ for round_ in _deliver_to_all(store, settings, working)}
+            rounds = [_sum_rounds(round_, second.get(round_.recipient)) for round_ in rounds]
         _emit_events(store)
-    except Exception as error:  # a month must not fail because its alerts cannot be told
+    except Exception as error:  # a failed delivery must not fail the run
         log_line("alerts", f"not delivered: {redact(f'{type(error).__name__}: {error}')}")
         return []
-    for each in rounds:
-        if each.delivered or each.waiting:
-            rest = f", {each.waiting} waiting: {each.reason}" if each.waiting else ""
-            log_line("alerts", f"{each.recipient}: {each.delivered} delivered{rest}")
+    for round_ in rounds:
+        if round_.delivered or round_.waiting:
+            waiting = f", {round_.waiting} waiting: {round_.reason}" if round_.waiting else ""
+            log_line("alerts", f"{round_.recipient}: {round_.delivered} delivered{waiting}")
     return rounds
 
 
 def configured_recipients(settings: Settings) -> list[Recipient]:
-    """The recipients set in this process's environment."""
+    """Return the recipients that are configured in this process's environment."""
     return [] if settings.alert_urls is None else parse_recipients(settings.alert_urls.get_secret_value())
 
 
-def for_each_recipient(recipients: Sequence[Recipient], do: Callable[[Recipient], Result]) -> list[Result]:
-    """What `do` gives for each recipient, in their order; a slow one does not keep the others waiting."""
+def for_each_recipient(recipients: Sequence[Recipient], action: Callable[[Recipient], Result]) -> list[Result]:
+    """Apply an action to the recipients in parallel, so that a slow one delays no other.
+
+    Returns:
+        Results in the order of the recipients.
+    """
     if not recipients:
         return []
-    with ThreadPoolExecutor(min(len(recipients), _RECIPIENTS_AT_ONCE)) as pool:
-        return list(pool.map(do, recipients))
+    with ThreadPoolExecutor(min(len(recipients), _PARALLEL_RECIPIENTS)) as pool:
+        return list(pool.map(action, recipients))
 
 
 def send_test(recipient: Recipient) -> sender.SendResult:
-    """Send an recipient a message that says only that it arrives."""
+    """Send a test message to a recipient."""
     return sender.send(
         recipient.url,
         "Bellwether: test",
-        "This is a test of the recipient. Alerts will arrive like this one; nothing is wrong.",
+        "This is a test message. Alerts look like this one; nothing is wrong.",
         "info",
     )
 
 
-def notify_without_database(settings: Settings, message: str) -> None:
-    """Tell every recipient that the database cannot be reached, once, and again as reminders are due; never raises.
+@contextmanager
+def notify_of_database_errors() -> Iterator[None]:
+    """Notify the recipients if the block fails because the database is unavailable."""
+    try:
+        yield
+    except DatabaseUnavailableError as error:
+        notify_without_database(get_settings(), describe_error(error))
+        raise
 
-    Who was told is kept in a file beside the embedded database, and moves to the database when that is back.
+
+def notify_without_database(settings: Settings, message: str) -> None:
+    """Notify every recipient that the database is unavailable, once and with reminders; never raises.
+
+    The notified recipients are kept in a file in `BELLWETHER_HOME` until the database is available again.
+
+    Args:
+        settings: Recipients and home directory.
+        message: The error, without secrets.
     """
     try:
-        with _state(settings) as state:
+        with _outage_state(settings) as state:
             now = datetime.now(UTC)
             state.setdefault("since", now.isoformat())
             alert = state.setdefault("alert", dict(database_alert(message)))
-            told: dict[str, Any] = state.setdefault("told", {})
+            notified: dict[str, Any] = state.setdefault("notified", {})
             due = {
                 **alert,
                 "alert_id": 0,
@@ -131,44 +150,44 @@ def notify_without_database(settings: Settings, message: str) -> None:
             }
             text = compose_message(due, reminder_days=0, now=now)
             for recipient in configured_recipients(settings):
-                last = told.get(recipient.recipient_id, {}).get("at")
+                last = notified.get(recipient.recipient_id, {}).get("at")
                 if last and not _is_reminder_due(datetime.fromisoformat(last), settings, now):
                     continue
-                answer = sender.send(recipient.url, text.title, text.body, text.severity)
-                log_line("alerts", f"{recipient}: {'told' if answer.is_delivered else answer.reason}")
-                if answer.is_delivered:
-                    told[recipient.recipient_id] = {"recipient": recipient.name, "at": now.isoformat()}
-    except Exception as error:  # the error that led here is the one to report
+                result = sender.send(recipient.url, text.title, text.body, text.severity)
+                log_line("alerts", f"{recipient}: {'notified' if result.is_delivered else result.reason}")
+                if result.is_delivered:
+                    notified[recipient.recipient_id] = {"recipient": recipient.name, "at": now.isoformat()}
+    except Exception as error:  # the database error is the one to report
         log_line("alerts", f"not delivered: {type(error).__name__}")
 
 
-def _serve(store: Store, settings: Settings, recipients: Sequence[Recipient]) -> list[DeliveryRound]:
-    return for_each_recipient(recipients, lambda recipient: _serve_address(store, settings, recipient))
+def _deliver_to_all(store: Store, settings: Settings, recipients: Sequence[Recipient]) -> list[DeliveryRound]:
+    return for_each_recipient(recipients, lambda recipient: _deliver_to(store, settings, recipient))
 
 
-def _serve_address(store: Store, settings: Settings, recipient: Recipient) -> DeliveryRound:
-    """One round at one recipient, while this process alone serves it."""
+def _deliver_to(store: Store, settings: Settings, recipient: Recipient) -> DeliveryRound:
+    """Do one round at one recipient, while no other process delivers to it."""
     with store.hold_recipient(recipient.recipient_id, wait_seconds=LOCK_SECONDS) as is_ours:
         if not is_ours:
-            return DeliveryRound(recipient.name, 0, 1, "another process is telling it")
+            return DeliveryRound(recipient.name, 0, 1, "another process delivers to it")
         now = datetime.now(UTC)
         ends_at = time.monotonic() + ROUND_SECONDS
         store.use_recipient(recipient.recipient_id, recipient.name, now=now)
         due = store.read_due_messages(recipient.recipient_id, reminder_days=settings.alert_reminder_days, now=now)
         delivered, failures, reason = 0, 0, None
         for message in due:
-            if failures == _FAILURES_A_ROUND or time.monotonic() > ends_at:
+            if failures == _MAX_FAILURES_A_ROUND or time.monotonic() > ends_at:
                 break
             if not store.begin_delivery(message, recipient.recipient_id, now=now):
                 continue
             text = compose_message(message, reminder_days=settings.alert_reminder_days, now=now)
-            answer = sender.send(recipient.url, text.title, text.body, text.severity)
-            moment = datetime.now(UTC) if answer.is_delivered else None
-            store.end_delivery(message, recipient.recipient_id, delivered_at=moment, last_error=answer.reason)
-            delivered += answer.is_delivered
-            if not answer.is_delivered:
-                failures, reason = failures + 1, answer.reason
-                if answer.is_unreachable:
+            result = sender.send(recipient.url, text.title, text.body, text.severity)
+            delivered_at = datetime.now(UTC) if result.is_delivered else None
+            store.end_delivery(message, recipient.recipient_id, delivered_at=delivered_at, last_error=result.reason)
+            delivered += result.is_delivered
+            if not result.is_delivered:
+                failures, reason = failures + 1, result.reason
+                if result.is_unreachable:
                     break
         if due:
             is_accepting = delivered > 0
@@ -176,31 +195,34 @@ def _serve_address(store: Store, settings: Settings, recipient: Recipient) -> De
         return DeliveryRound(recipient.name, delivered, len(due) - delivered, reason)
 
 
-def _check_recipients(store: Store, recipients: Sequence[Recipient], known: Sequence[dict[str, Any]]) -> bool:
-    """Raise an alert about each recipient that keeps failing, clear those of others; returns whether anything is new.
+def _check_recipients(store: Store, recipients: Sequence[Recipient], stored: Sequence[dict[str, Any]]) -> bool:
+    """Raise an alert about every recipient that keeps failing, and clear the alerts about all others.
 
     Args:
-        store: Where alerts are raised.
-        recipients: Those set in this process.
-        known: Rows of `report.recipient`, after the round.
+        store: The database.
+        recipients: Recipients of this process.
+        stored: Rows of `report.recipient`, after the round.
+
+    Returns:
+        Whether an alert was raised or cleared.
     """
     now = datetime.now(UTC)
-    ours = {each.recipient_id for each in recipients}
-    is_news = False
-    for row in known:
-        if row["recipient_id"] in ours and row["failed_rounds"] >= FAILED_ROUNDS:
-            is_news |= row["failed_rounds"] == FAILED_ROUNDS
+    configured = {recipient.recipient_id for recipient in recipients}
+    is_changed = False
+    for row in stored:
+        if row["recipient_id"] in configured and row["failed_rounds"] >= MAX_FAILED_ROUNDS:
+            is_changed |= row["failed_rounds"] == MAX_FAILED_ROUNDS
             store.open_alert(delivery_alert(row), now=now)
-        elif row["failed_rounds"] < FAILED_ROUNDS or row["last_used_at"] < now - _FORGOTTEN_AFTER:
-            is_news |= store.resolve_alert("delivery", row["recipient_id"], now=now)
-    return is_news
+        elif row["failed_rounds"] < MAX_FAILED_ROUNDS or row["last_used_at"] < now - _UNUSED_AFTER:
+            is_changed |= store.resolve_alert("delivery", row["recipient_id"], now=now)
+    return is_changed
 
 
 def _emit_events(store: Store) -> None:
-    """One Prefect event for each alert that opened, changed or cleared: `bellwether.alert.opened` and so on.
+    """Emit a Prefect event for each alert that opened, changed or cleared: `bellwether.alert.opened` and so on.
 
-    Only where there is a server that lasts: one started for the time of a run has no automations. Prefect hands events
-    on in the background, so one may be lost with its process; it has an id of its own, so none counts twice.
+    Only with a permanent server: the temporary server of a single run has no automations. Prefect sends events in the
+    background, so an event can get lost with its process. Its fixed id prevents duplicates.
     """
     if not PREFECT_API_URL.value():
         return
@@ -212,10 +234,10 @@ def _emit_events(store: Store) -> None:
         for alert in due:
             store.begin_delivery(alert, _PREFECT, now=now)
             event = "changed" if alert["event"] == "reminder" else alert["event"]
-            began = alert["opened_at"].isoformat()
+            opened_at = alert["opened_at"].isoformat()
             emitted = emit_event(
                 event=f"bellwether.alert.{event}",
-                id=uuid5(NAMESPACE_URL, f"bellwether/{alert['alert_id']}/{began}/{event}/{alert['number']}"),
+                id=uuid5(NAMESPACE_URL, f"bellwether/{alert['alert_id']}/{opened_at}/{event}/{alert['number']}"),
                 resource={
                     "prefect.resource.id": f"bellwether.alert.{alert['alert_id']}",
                     "prefect.resource.name": alert["title"],
@@ -223,31 +245,35 @@ def _emit_events(store: Store) -> None:
                     "bellwether.subject": alert["subject"],
                     "bellwether.severity": alert["severity"],
                 },
-                payload={"detail": alert["detail"], "opened_at": began, "look_deeper_sql": alert["look_deeper_sql"]},
+                payload={
+                    "detail": alert["detail"],
+                    "opened_at": opened_at,
+                    "look_deeper_sql": alert["look_deeper_sql"],
+                },
             )
-            reason = None if emitted else "Prefect did not take the event"
+            reason = None if emitted else "Prefect did not accept the event"
             store.end_delivery(alert, _PREFECT, delivered_at=now if emitted else None, last_error=reason)
 
 
-def _write_down_unreachable(store: Store, settings: Settings) -> None:
-    """The database is back: what was told meanwhile becomes an alert that has cleared, so that this is told, too."""
-    if not (settings.home / _STATE).exists():
+def _store_outage(store: Store, settings: Settings) -> None:
+    """Store the alert about an outage of the database, as cleared, so that the notified recipients are informed."""
+    if not (settings.home / _OUTAGE_FILE).exists():
         return
-    with _state(settings) as state:
+    with _outage_state(settings) as state:
         if state:
-            told = [
-                (recipient_id, each["recipient"], datetime.fromisoformat(each["at"]))
-                for recipient_id, each in state["told"].items()
+            notified = [
+                (recipient_id, row["recipient"], datetime.fromisoformat(row["at"]))
+                for recipient_id, row in state.get("notified", {}).items()
             ]
             since = datetime.fromisoformat(state["since"])
-            store.add_unreachable(state["alert"], told, opened_at=since, now=datetime.now(UTC))
+            store.add_unreachable(state["alert"], notified, opened_at=since, now=datetime.now(UTC))
         state.clear()
 
 
 @contextmanager
-def _state(settings: Settings) -> Iterator[dict[str, Any]]:
-    """The file's content, for this process alone, and written back; a file left empty is one that was not there."""
-    path: Path = settings.home / _STATE
+def _outage_state(settings: Settings) -> Iterator[dict[str, Any]]:
+    """Lock, read and write back the outage file. An empty file is equal to a missing one."""
+    path: Path = settings.home / _OUTAGE_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -255,7 +281,7 @@ def _state(settings: Settings) -> Iterator[dict[str, Any]]:
         try:
             state = json.loads(file.read() or "{}")
         except ValueError:
-            state = {}  # cut short by a full disk, say: better told twice than not
+            state = {}  # truncated, for example by a full disk: a duplicate message is better than a lost one
         try:
             yield state
         finally:
@@ -268,7 +294,7 @@ def _is_reminder_due(last: datetime, settings: Settings, now: datetime) -> bool:
     return days > 0 and now - last >= timedelta(days=days)
 
 
-def _add(first: DeliveryRound, second: DeliveryRound | None) -> DeliveryRound:
+def _sum_rounds(first: DeliveryRound, second: DeliveryRound | None) -> DeliveryRound:
     if second is None:
         return first
     return DeliveryRound(first.recipient, first.delivered + second.delivered, second.waiting, second.reason)

@@ -1,9 +1,8 @@
-"""One message to one recipient, by `apprise`, in a process of its own.
+"""Sender of one message to one recipient, by `apprise` in a separate process.
 
-Of its own, because nothing else bounds it: a server may drip a byte a second, a name may never be resolved, and no
-thread can be stopped. And because what libraries print and log holds the recipient, whose every part may be a secret: of
-it all, only a verdict in words of ours comes back. The recipient goes in through a pipe; arguments are for every user of
-the machine to read.
+A separate process is the only way to bound the time: a server may send a byte a second, a name lookup may never end,
+and a thread cannot be stopped. It also keeps secrets in: libraries print and log URLs, and only a result with a reason
+written here comes back. The URL goes in through a pipe, because all users of the machine can read arguments.
 """
 
 import json
@@ -18,92 +17,99 @@ from typing import Any, Literal
 Severity = Literal["critical", "warning", "info", "cleared"]
 
 DEADLINE_SECONDS = 30.0
-"""After which an attempt counts as failed, whatever it is doing; the recipient's own time limits are shorter."""
+"""Limit of one attempt; the time limits within a URL are shorter."""
 _NOTIFY_TYPES = {"critical": "failure", "warning": "warning", "info": "info", "cleared": "success"}
 
 
 @dataclass(frozen=True)
 class SendResult:
-    """What became of an attempt."""
+    """Result of an attempt."""
 
     is_delivered: bool
     is_unreachable: bool = False
-    """Nobody answered: another message would wait as long for nothing."""
+    """The server did not respond, so another message now would fail after the same wait."""
     reason: str | None = None
-    """Why not, in words of ours."""
+    """Reason of a failure, without text from the server or from libraries."""
 
 
 def send(url: str, title: str, body: str, severity: Severity, *, seconds: float | None = None) -> SendResult:
-    """Send one message and wait for the verdict, no longer than `seconds` (default: DEADLINE_SECONDS).
+    """Send one message and wait for the result.
 
-    A message may have arrived although the verdict is that it has not: when the answer is lost, or comes too late.
+    A failed message may have arrived nevertheless, if the response was lost or came after the limit.
+
+    Args:
+        url: URL of the recipient, with its secrets.
+        title: One line.
+        body: Plain text.
+        severity: Severity of the alert.
+        seconds: Limit of the attempt; default: DEADLINE_SECONDS.
     """
     limit = DEADLINE_SECONDS if seconds is None else seconds
-    task = json.dumps({"url": url, "title": title, "body": body, "notify_type": _NOTIFY_TYPES[severity]})
+    message = json.dumps({"url": url, "title": title, "body": body, "notify_type": _NOTIFY_TYPES[severity]})
     try:
-        # By its path, and `-P`: what lies in the working directory is nobody's library. A session of its own: Ctrl-C
-        # is for the caller, who still waits for the verdict.
-        done = subprocess.run(
+        # By path and with `-P`, so that no file of the working directory is imported. In a new session, because Ctrl-C
+        # must not end the process while its result is awaited.
+        process = subprocess.run(
             [sys.executable, "-P", str(Path(__file__))],
-            input=task.encode(),
+            input=message.encode(),
             capture_output=True,
             timeout=limit,
             check=False,
             start_new_session=True,
         )
     except subprocess.TimeoutExpired:
-        return SendResult(False, is_unreachable=True, reason=f"no answer within {limit:g} s")
+        return SendResult(False, is_unreachable=True, reason=f"no response within {limit:g} s")
     except OSError:
-        return SendResult(False, reason="the process that sends could not be started")
+        return SendResult(False, reason="the sending process could not be started")
     try:
-        return SendResult(**json.loads(done.stdout))
+        return SendResult(**json.loads(process.stdout))
     except (ValueError, TypeError):
-        return SendResult(False, reason="the process that sends ended without a verdict")
+        return SendResult(False, reason="the sending process ended without a result")
 
 
-def deliver(url: str, title: str, body: str, notify_type: str) -> SendResult:
-    """Have `apprise` send it, in this process; used by the process of its own."""
-    import apprise  # only here: the other side needs none of it
+def send_in_this_process(url: str, title: str, body: str, notify_type: str) -> SendResult:
+    """Send one message by `apprise`, without a time limit."""
+    import apprise  # only the sending process needs it
 
     log = _Log()
     logger = logging.getLogger("apprise")
     logger.addHandler(log)
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
-    # Nothing in files, and no theme or link of anybody's in the message.
+    # No files, and no logo or link of apprise in the message.
     asset = apprise.AppriseAsset(async_mode=False, storage_mode="memory", app_id="Bellwether", app_desc="Bellwether")
     recipients = apprise.Apprise(asset=asset)
     if not recipients.add(url):
-        return SendResult(False, reason="it is not an recipient that apprise knows, see its list of services")
+        return SendResult(False, reason="apprise does not support the URL, see its list of services")
     if recipients.notify(body, title, notify_type, body_format=apprise.NotifyFormat.TEXT):
         return SendResult(True)
     return read_log(log.lines)
 
 
 def read_log(lines: list[str]) -> SendResult:
-    """What apprise's log says about a failed attempt, in words of ours; of the log's own text only numbers are."""
+    """Derive the result of a failed attempt from apprise's log; of the log's text only status codes are kept."""
     text = "\n".join(lines)
     if status := re.search(r"\berror=([1-5]\d\d)\b", text):
-        return SendResult(False, reason=f"it answered with HTTP status {status[1]}")
+        return SendResult(False, reason=f"HTTP status {status[1]}")
     if code := re.search(r"\(([45]\d\d), b['\"]", text):
-        return SendResult(False, reason=f"the mail server answered with code {code[1]}")
+        return SendResult(False, reason=f"code {code[1]} from the mail server")
     if re.search(r"timed out", text, re.I):
-        return SendResult(False, is_unreachable=True, reason="no answer in time")
+        return SendResult(False, is_unreachable=True, reason="no response in time")
     if re.search(r"refused", text, re.I):
-        return SendResult(False, is_unreachable=True, reason="nobody listens there: the connection was refused")
+        return SendResult(False, is_unreachable=True, reason="connection refused")
     if re.search(r"resol|name or service|getaddrinfo|nodename", text, re.I):
-        return SendResult(False, is_unreachable=True, reason="the name of its machine is not known here")
+        return SendResult(False, is_unreachable=True, reason="unknown host name")
     if re.search(r"certificate|ssl", text, re.I):
-        return SendResult(False, is_unreachable=True, reason="the encrypted connection could not be made")
+        return SendResult(False, is_unreachable=True, reason="TLS connection failed")
     if re.search(r"no .*recipients", text, re.I):
-        return SendResult(False, reason="it names nobody to write to")
+        return SendResult(False, reason="the URL has no mail address to send to")
     if re.search(r"connection|socket exception", text, re.I):
-        return SendResult(False, is_unreachable=True, reason="the connection failed")
-    return SendResult(False, reason="it did not accept the message")
+        return SendResult(False, is_unreachable=True, reason="connection failed")
+    return SendResult(False, reason="message not accepted")
 
 
 class _Log(logging.Handler):
-    """Keeps what is logged, for `read_log`."""
+    """Log handler that keeps lines for `read_log`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,10 +120,10 @@ class _Log(logging.Handler):
 
 
 def _main() -> None:
-    task: dict[str, Any] = json.load(sys.stdin)
-    answers, sys.stdout = sys.stdout, sys.stderr  # whatever a library prints is not the verdict
-    json.dump(vars(deliver(**task)), answers)
-    answers.flush()
+    message: dict[str, Any] = json.load(sys.stdin)
+    output, sys.stdout = sys.stdout, sys.stderr  # prints of libraries must not mix with the result
+    json.dump(vars(send_in_this_process(**message)), output)
+    output.flush()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Watch the service: runs that lost their process or do not end, and months that are due and missing.
+"""Service check: killed runs, stuck runs, and a summary.
 
-Plain functions, not steps of Prefect: the watch must work when Prefect does not.
+Plain functions without Prefect, because the check must work when Prefect does not.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,100 +12,90 @@ import pandas as pd
 
 from sql.store import MonthKey, Store
 from tasks.alerts.delivery import DeliveryRound
-from tasks.alerts.duty import plan_due_months
-from tasks.alerts.messages import killed_run_alert, overdue_alert, stuck_run_alert
+from tasks.alerts.messages import killed_run_alert, stuck_run_alert
 from tasks.database import database_errors, records_of
-from tasks.errors import BadRequestError
 from tasks.progress import log_line
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ServiceCheckSummary:
-    """What a look around found."""
+    """Results of a service check."""
 
     killed_run_ids: list[int]
     stuck_run_ids: list[int]
-    watched: pd.DataFrame = field(repr=False)
+    monitored: pd.DataFrame = field(repr=False)
     """Rows of `report.monitored_universe`."""
     overdue: pd.DataFrame = field(repr=False)
     """Rows of `report.overdue`."""
     alerts: pd.DataFrame = field(repr=False)
-    """Open alerts, see `queries/alert_history.sql`."""
+    """Open alerts, see `queries/alerts/alert_history.sql`."""
     rounds: list[DeliveryRound]
-    """What came of delivery, one an recipient; none when no recipient is set."""
+    """Delivery results, one per recipient; empty if no recipient is configured."""
 
 
-def extend_due_months(store: Store) -> None:
-    """Write ahead when the months of every watched universe are due."""
-    with database_errors():
-        for row in records_of(store.read_report("monitored_universes")):
-            key = MonthKey(
-                source=row["source"], universe=row["universe"], origin_month=_month(row["next_origin_month"])
-            )
-            try:
-                plan_due_months(store, key, row["exchange_mics"], row["due_sessions"], datetime.now(UTC))
-            except BadRequestError as error:  # an exchange without a calendar: the view falls back on weekdays
-                log_line("watch", f"{key.universe}: {error}")
-
-
-def find_killed_runs(store: Store, stuck_hours: int) -> tuple[list[int], list[int]]:
-    """Raise an alert about every run that lost its process, and about every one that has not ended in `stuck_hours`.
+def find_killed_runs(store: Store) -> list[int]:
+    """Mark every run whose process was killed as abandoned, and raise an alert about it.
 
     Returns:
-        Their numbers: lost, then stuck.
+        Ids of the runs.
+    """
+    killed = []
+    with database_errors():
+        for run in _read_running_runs(store):
+            if run["is_held"]:
+                continue
+            key = MonthKey(source=run["source"], universe=run["universe"], origin_month=run["origin_month"])
+            # The run may have ended since it was read. While this process holds the month, its status cannot change.
+            with store.hold_month(key) as is_ours:
+                if is_ours and store.abandon_run(int(run["run_id"]), killed_run_alert(run), now=datetime.now(UTC)):
+                    killed.append(int(run["run_id"]))
+    log_line("check", f"{len(killed)} runs killed")
+    return killed
+
+
+def find_stuck_runs(store: Store, stuck_hours: int) -> list[int]:
+    """Raise an alert about every run whose process is alive and has not ended within `stuck_hours`.
+
+    Returns:
+        Ids of the runs.
     """
     now = datetime.now(UTC)
-    lost, stuck = [], []
     with database_errors():
-        for row in records_of(store.read_running_runs()):
-            run = {**row, "origin_month": _month(row["origin_month"])}
-            if row["is_held"]:
-                if row["started_at"] < now - timedelta(hours=stuck_hours):
-                    store.open_alert(stuck_run_alert(run, stuck_hours), now=now)
-                    stuck.append(int(row["run_id"]))
-                continue
-            key = MonthKey(source=row["source"], universe=row["universe"], origin_month=run["origin_month"])
-            # It may have ended between the two looks; with the month in our hands the ledger has the last word.
-            with store.hold_month(key) as is_ours:
-                if is_ours and store.abandon_run(int(row["run_id"]), killed_run_alert(run), now=now):
-                    lost.append(int(row["run_id"]))
-    log_line("watch", f"{len(lost)} runs lost their process, {len(stuck)} do not end")
-    return lost, stuck
-
-
-def find_overdue(store: Store) -> pd.DataFrame:
-    """Raise an alert about every universe with a month overdue, and clear those of the others; `report.overdue`."""
-    now = datetime.now(UTC)
-    with database_errors():
-        overdue = store.read_report("overdue")
-        rows = records_of(overdue)
-        for row in rows:
-            newest = row["newest_origin_month"]
-            months = {"origin_month": _month(row["origin_month"]), "newest_origin_month": newest and _month(newest)}
-            store.open_alert(overdue_alert({**row, **months}), now=now)
-        late = {f"{row['source']}/{row['universe']}" for row in rows}
-        alerts = store.read_report("open_alerts")
-        for subject in alerts.loc[alerts["kind"] == "overdue", "subject"]:
-            if subject not in late:
-                store.resolve_alert("overdue", subject, now=now)
-    log_line("watch", f"{len(overdue)} universes overdue")
-    return overdue
+        stuck = [
+            run
+            for run in _read_running_runs(store)
+            if run["is_held"] and run["started_at"] < now - timedelta(hours=stuck_hours)
+        ]
+        for run in stuck:
+            store.open_alert(stuck_run_alert(run, stuck_hours), now=now)
+    log_line("check", f"{len(stuck)} runs stuck")
+    return [int(run["run_id"]) for run in stuck]
 
 
 def summarise_service_check(
-    store: Store, found: tuple[list[int], list[int]], rounds: list[DeliveryRound]
+    store: Store, killed: Sequence[int], stuck: Sequence[int], rounds: Sequence[DeliveryRound]
 ) -> ServiceCheckSummary:
-    """How things stand after a look around."""
+    """Read the state of the service after a check.
+
+    Args:
+        store: The database.
+        killed: Ids of the killed runs.
+        stuck: Ids of the stuck runs.
+        rounds: Results of the delivery.
+    """
     with database_errors():
         return ServiceCheckSummary(
-            killed_run_ids=found[0],
-            stuck_run_ids=found[1],
-            watched=store.read_report("monitored_universes"),
+            killed_run_ids=list(killed),
+            stuck_run_ids=list(stuck),
+            monitored=store.read_report("monitored_universes"),
             overdue=store.read_report("overdue"),
             alerts=store.read_report("alert_history", is_all=False, limit=100),
-            rounds=rounds,
+            rounds=list(rounds),
         )
 
 
-def _month(value: Any) -> Any:
-    return pd.Timestamp(value).date()
+def _read_running_runs(store: Store) -> list[dict[str, Any]]:
+    return [
+        {**row, "origin_month": pd.Timestamp(row["origin_month"]).date()}
+        for row in records_of(store.read_running_runs())
+    ]

@@ -1,4 +1,4 @@
-"""Check: which bars can be believed, which months they make, and whether enough of the universe has its month."""
+"""Check: screened bars, the months built from them, and the coverage of the universe."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -7,42 +7,49 @@ from datetime import UTC, date, datetime
 import pandas as pd
 from prefect import task
 
-from model.bars.months import MONTH_COLUMNS, build_months
-from model.quality import FINDING_TYPES, RULES, Treatment, screen
+from model.bars.months import build_months
+from model.frames import FINDING_TYPES, MONTH_TYPES
+from model.quality.findings import Treatment
+from model.quality.screening import RULES, screen
 from tasks.calendars import month_table, sessions_between
 from tasks.database import database_errors, get_store
 from tasks.errors import PricesIncompleteError
 from tasks.plans.month import MonthPlan
 from tasks.progress import log_line
 from tasks.retries import STEP
-from tasks.sources import Outcome
+from tasks.sources.base import Outcome
 
 OUTCOME_COLUMNS = ["symbol", "outcome", "reason", "last_session", "months"]
 
 
 @dataclass(frozen=True)
 class Checked:
-    """Months that can be trusted, and what became of every symbol."""
+    """Months of the accepted symbols, and the outcome of every symbol."""
 
     months: pd.DataFrame
-    """Columns of `model.bars.months.build_months`, no later than the origin month."""
+    """Columns of `model.bars.months.build_months`, up to the origin month."""
     outcomes: pd.DataFrame
-    """OUTCOME_COLUMNS, one row a symbol asked for."""
+    """OUTCOME_COLUMNS, one row per symbol of the universe."""
     delisted: tuple[str, ...] = ()
-    """Symbols believed delisted: named, and not counted as missing."""
+    """Symbols with the status delisted. They do not count against the coverage."""
 
 
 @task(name="check", **STEP)
 def check_bars(plan: MonthPlan, fetched: pd.DataFrame) -> Checked:
-    """Screen the symbols' bars, build their months, and say of each symbol whether its origin month is there.
+    """Screen the bars of some symbols, build their months, and decide the outcome of each symbol.
+
+    A symbol is ok if its origin month is complete. The findings of the screening are stored.
 
     Args:
         plan: The month.
-        fetched: symbol, outcome, reason from `fetch_bars`.
+        fetched: symbol, outcome and reason, from `fetch_bars`.
+
+    Returns:
+        Their months, outcomes and delisted symbols.
     """
     symbols = list(fetched["symbol"])
-    read, findings = read_months(plan, symbols)
-    months, rejected = drop_rejected(read, findings)
+    all_months, findings = read_months(plan, symbols)
+    months, rejected = drop_rejected(all_months, findings)
     final = months[months["is_final"]].groupby("symbol")["month"].agg(["max", "count"])
     with database_errors():
         store = get_store()
@@ -57,15 +64,13 @@ def check_bars(plan: MonthPlan, fetched: pd.DataFrame) -> Checked:
         elif count and final.loc[symbol, "max"] == pd.Timestamp(plan.key.origin_month):
             row = (symbol, str(Outcome.OK), reason or f"{count} complete months", last_session, count)
         elif known["status"].get(symbol) == "delisted":
-            why = f"believed delisted after {last_session:%Y-%m-%d}"
-            row = (symbol, str(Outcome.MISSING), f"{why}: {reason}" if reason else why, last_session, count)
+            cause = f"delisted after {last_session:%Y-%m-%d}"
+            row = (symbol, str(Outcome.MISSING), f"{cause}: {reason}" if reason else cause, last_session, count)
         elif outcome in (Outcome.RATE_LIMITED, Outcome.SOURCE_ERROR, Outcome.REJECTED) or pd.isna(last_session):
             row = (symbol, str(Outcome.MISSING) if outcome == Outcome.OK else outcome, reason, last_session, count)
         else:
-            why = (
-                f"no bar on the last session of {plan.key.origin_month:%Y-%m}; the newest is of {last_session:%Y-%m-%d}"
-            )
-            row = (symbol, str(Outcome.STALE), f"{why}; {reason}" if reason else why, last_session, count)
+            cause = f"no bar on the last session of {plan.key.origin_month:%Y-%m}; newest bar {last_session:%Y-%m-%d}"
+            row = (symbol, str(Outcome.STALE), f"{cause}; {reason}" if reason else cause, last_session, count)
         rows.append(row)
     delisted = known.index[known["status"] == "delisted"]
     return Checked(months, pd.DataFrame(rows, columns=OUTCOME_COLUMNS), tuple(delisted))
@@ -73,16 +78,23 @@ def check_bars(plan: MonthPlan, fetched: pd.DataFrame) -> Checked:
 
 @task(name="screen", **STEP)
 def screen_bars(fetched: pd.DataFrame) -> int:
-    """Screen the symbols' bars outside of a month's run, and store what is found; returns how many findings."""
+    """Screen all stored bars of some symbols outside of a run, and store the findings.
+
+    Args:
+        fetched: symbol, outcome and reason, from `fetch_bars`.
+
+    Returns:
+        Number of findings.
+    """
     symbols, now = list(fetched["symbol"]), datetime.now(UTC)
-    bars = _read_bars(symbols, as_of=now.date(), known_at=now)
+    screened = _read_screened_bars(symbols, as_of=now.date(), known_at=now)
     with database_errors():
-        get_store().merge_findings(bars.findings, symbols=symbols, rules=list(RULES))
-    return len(bars.findings)
+        get_store().merge_findings(screened.findings, symbols=symbols, rules=list(RULES))
+    return len(screened.findings)
 
 
 def join_checked(parts: Sequence[Checked]) -> Checked:
-    """The chunks' months and outcomes as one."""
+    """Concatenate the chunks' months, outcomes and delisted symbols."""
     return Checked(
         pd.concat([part.months for part in parts], ignore_index=True),
         pd.concat([part.outcomes for part in parts], ignore_index=True),
@@ -91,53 +103,58 @@ def join_checked(parts: Sequence[Checked]) -> Checked:
 
 
 def read_months(plan: MonthPlan, symbols: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The symbols' months up to the plan's origin month, as known at its `known_at`, and what was found on the way.
+    """Build the symbols' months up to the origin month, from the bars known at the plan's `known_at`.
 
     Returns:
-        MONTH_COLUMNS, and the columns of FINDING_TYPES in `model.quality`.
+        MONTH_TYPES, and the columns of FINDING_TYPES in `model.frames`.
     """
-    read = _read_bars(symbols, as_of=plan.as_of, known_at=plan.known_at)
+    read = _read_screened_bars(symbols, as_of=plan.as_of, known_at=plan.known_at)
     parts = []
     for mic, bars in read.by_exchange():
         table = month_table(mic, bars["session"].min().date(), plan.as_of)
         parts.append(build_months(bars, read.actions, table, pd.Timestamp(plan.as_of), read.monthly_symbols))
     if not parts:
-        empty = pd.DataFrame(columns=MONTH_COLUMNS).astype({"month": "datetime64[ns]", "is_final": bool})
+        empty = pd.DataFrame(columns=list(MONTH_TYPES)).astype({"month": "datetime64[ns]", "is_final": bool})
         return empty, read.findings
     months = pd.concat(parts, ignore_index=True)
     return months[months["month"] <= pd.Timestamp(plan.key.origin_month)].reset_index(drop=True), read.findings
 
 
 def drop_rejected(months: pd.DataFrame, findings: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series]:
-    """The months of `read_months` that a run may use, and the reason for every symbol that it may not, by symbol."""
+    """Drop the months of rejected symbols.
+
+    Returns:
+        The other months, and the reason of each rejection, indexed by symbol.
+    """
     rejected = findings[findings["treatment"] == Treatment.REJECTED].groupby("symbol")["reason"].first()
     return months[~months["symbol"].isin(rejected.index)].reset_index(drop=True), rejected
 
 
 def require_coverage(plan: MonthPlan, checked: Checked) -> None:
-    """Stop the run when too few symbols have their month; those believed delisted are not counted.
+    """Require that enough symbols have a complete origin month; delisted symbols do not count.
 
     Raises:
-        PricesIncompleteError: naming what came instead.
+        PricesIncompleteError: if too few have, with the counts of the other outcomes.
     """
     outcomes = checked.outcomes
     counted = outcomes[~outcomes["symbol"].isin(checked.delisted) | (outcomes["outcome"] == Outcome.OK)]
     usable = int((counted["outcome"] == Outcome.OK).sum())
-    gone = f"; {len(outcomes) - len(counted)} more are believed delisted" if len(counted) < len(outcomes) else ""
-    log_line("check", f"{usable} of {len(counted)} symbols have {plan.key.origin_month:%Y-%m}{gone}")
+    delisted = f"; delisted: {len(outcomes) - len(counted)}" if len(counted) < len(outcomes) else ""
+    log_line("check", f"{plan.key.origin_month:%Y-%m} complete for {usable} of {len(counted)} symbols{delisted}")
     if usable and usable >= plan.min_coverage * len(counted):
         return
     left_out = outcomes[outcomes["outcome"] != Outcome.OK]
     counts = ", ".join(f"{count} {name}" for name, count in left_out["outcome"].value_counts().items())
     first = left_out.iloc[0]
     raise PricesIncompleteError(
-        f"At least {plan.min_coverage:.0%} of the universe must have {plan.key.origin_month:%Y-%m}, and "
-        f"{usable} of {len(counted)} symbols do ({counts}; {first['symbol']}: {first['reason']}){gone}."
+        f"At least {plan.min_coverage:.0%} of the universe must have complete prices of {plan.key.origin_month:%Y-%m}: "
+        f"{usable} of {len(counted)} symbols do ({counts}; first: {first['symbol']}, {first['reason']}){delisted}. "
+        "Run the month again when the source has them."
     )
 
 
 @dataclass(frozen=True)
-class _Read:
+class _ScreenedBars:
     """Screened bars of some symbols."""
 
     bars: pd.DataFrame
@@ -147,38 +164,38 @@ class _Read:
 
     @property
     def monthly_symbols(self) -> list[str]:
-        """Symbols whose source has one bar a month."""
+        """Symbols whose source has one bar per month."""
         return list(self.instruments.loc[self.instruments["bar_interval"] == "monthly", "symbol"])
 
     def by_exchange(self) -> Iterator[tuple[str, pd.DataFrame]]:
-        """The bars, exchange by exchange."""
+        """Yield the bars of one exchange at a time, with its MIC."""
         for mic, members in self.instruments.groupby("exchange_mic"):
-            own = self.bars[self.bars["symbol"].isin(members["symbol"])]
-            if len(own):
-                yield str(mic), own
+            bars = self.bars[self.bars["symbol"].isin(members["symbol"])]
+            if len(bars):
+                yield str(mic), bars
 
 
-def _read_bars(symbols: Sequence[str], *, as_of: date, known_at: datetime) -> _Read:
-    """Read bars and screen them, exchange by exchange: each has sessions of its own."""
+def _read_screened_bars(symbols: Sequence[str], *, as_of: date, known_at: datetime) -> _ScreenedBars:
+    """Read bars and screen them by exchange, because each exchange has its own sessions."""
     with database_errors():
         store = get_store()
         bars = store.read_bars(symbols, as_of=as_of, known_at=known_at)
         actions = store.read_actions(symbols, as_of=as_of, known_at=known_at)
-        read = _Read(bars, actions, pd.DataFrame(columns=list(FINDING_TYPES)), store.read_instruments(symbols))
+        read = _ScreenedBars(bars, actions, pd.DataFrame(columns=list(FINDING_TYPES)), store.read_instruments(symbols))
     screened = [
         screen(
-            own.reset_index(drop=True),
-            actions[actions["symbol"].isin(own["symbol"].unique())],
-            *sessions_between(mic, own["session"].min().date(), as_of),
+            bars.reset_index(drop=True),
+            actions[actions["symbol"].isin(bars["symbol"].unique())],
+            *sessions_between(mic, bars["session"].min().date(), as_of),
             read.monthly_symbols,
         )
-        for mic, own in read.by_exchange()
+        for mic, bars in read.by_exchange()
     ]
     if not screened:
         return read
     return replace(
         read,
-        bars=pd.concat([each.bars for each in screened], ignore_index=True),
-        actions=pd.concat([each.actions for each in screened], ignore_index=True),
-        findings=pd.concat([each.findings for each in screened], ignore_index=True),
+        bars=pd.concat([part.bars for part in screened], ignore_index=True),
+        actions=pd.concat([part.actions for part in screened], ignore_index=True),
+        findings=pd.concat([part.findings for part in screened], ignore_index=True),
     )

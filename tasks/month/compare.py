@@ -1,4 +1,4 @@
-"""Compare: the month's candidates on the same recent months, and which of them is served."""
+"""Compare: the evaluation of the candidates on holdout months, and the selection of one."""
 
 from collections.abc import Mapping, Sequence
 
@@ -26,36 +26,36 @@ CANDIDATE_COLUMNS = [
     "is_served",
     "reason",
 ]
-BACKTEST_KEYS = ["origin_month", "horizon", "forecaster"]
+HOLDOUT_KEYS = ["origin_month", "horizon", "forecaster"]
 _FORCED = {
-    "keep": "The model in service is kept because the run was told to.",
-    "fine-tune": "The model in service is fine-tuned because the run was told to.",
-    "retrain": "A new model is trained because the run was told to.",
-    "baseline": "The baseline is served because the run was told to.",
+    "keep": "The served model is kept, as requested (mode keep).",
+    "fine-tune": "The served model is fine-tuned, as requested (mode fine-tune).",
+    "retrain": "A new model is trained, as requested (mode retrain).",
+    "baseline": "The baseline is served, as requested (mode baseline).",
 }
 
 
 @task(name="compare", **STEP)
 def compare_candidates(plan: MonthPlan, candidates: Candidates) -> Choice:
-    """Judge the candidates on the same recent months, none of which any of them was trained on, and choose.
+    """Evaluate the candidates on the same holdout months and select one.
 
-    Each is judged for what it would serve: its hybrid where that is better than its own baseline with evidence, else
-    that baseline. The candidate that changes least is preferred unless another is better with evidence, see
-    `model.evaluation.gate.select`. A mode that forces a model leaves the gate no choice of the model, but still that between
-    hybrid and baseline.
+    No candidate was fitted on any of these months. A candidate is evaluated by the forecaster that it would serve: its
+    hybrid if that is significantly better than its baseline, else the baseline. The candidate with the least change is
+    selected unless another is significantly better, see `model.evaluation.gate.select`. A mode that forces a model
+    leaves the gate only the choice between hybrid and baseline.
 
     Raises:
-        NotEnoughHistoryError: if no month is new to all candidates.
+        NotEnoughHistoryError: if the candidates have no holdout month in common.
     """
     positions = holdout_positions(candidates)
     if not positions:
         raise NotEnoughHistoryError(
-            f"{plan.key.universe} has no month that its models can be compared on: the bars end at "
-            f"{candidates.models[0].panel.months[-1]:%Y-%m}. Run it with `--mode retrain`."
+            f"The models of {plan.key.universe} need a common holdout month to be compared, and there is none: the "
+            f"bars end at {candidates.models[0].panel.months[-1]:%Y-%m}. Run the month with `--mode retrain`."
         )
-    scored = {each.name: score_origins(each.forecaster, each.panel, positions) for each in candidates.models}
+    scored = {model.name: score_origins(model.forecaster, model.panel, positions) for model in candidates.models}
     selection = select(scored, candidates.config)
-    chosen = next(each for each in candidates.models if each.name == selection.chosen)
+    chosen = next(model for model in candidates.models if model.name == selection.chosen)
     verdict = selection.verdicts[chosen.name]
     served = "baseline" if plan.mode == "baseline" else verdict.served
     reason = _reason(plan, candidates, selection)
@@ -86,28 +86,29 @@ def compare_candidates(plan: MonthPlan, candidates: Candidates) -> Choice:
 
 
 def holdout_positions(candidates: Candidates) -> Sequence[int]:
-    """Origins that all candidates are judged on: the newest, after the last month that any of them learnt from.
+    """Return the positions of the origins on which all candidates are evaluated.
 
-    A model just trained or fine-tuned may be judged from its own split on, the one kept from the month that was stored
-    with it; the latest of these months begins the comparison. It ends with the last origin whose next month is over.
+    They begin at the latest holdout start of any candidate: for a new model the start of the split's holdout, for a
+    kept model the date stored with it. They end with the last origin whose next month is complete.
     """
     months = candidates.models[0].panel.months
-    latest = split_origins(len(months), candidates.config).judged
+    latest = split_origins(len(months), candidates.config).holdout
     unseen = [int(months.searchsorted(pd.Timestamp(each.holdout_start))) for each in candidates.models]
     return range(max(latest.start, *unseen), latest.stop)
 
 
 def _reason(plan: MonthPlan, candidates: Candidates, selection: Selection) -> str:
-    """Why this model, and why its hybrid or its baseline."""
-    refused = [each.reason for each in candidates.refused]
-    told = [_FORCED[plan.mode]] if plan.mode in _FORCED else []
-    why = selection.reasons[selection.chosen]
-    judged = [] if plan.mode == "baseline" else [selection.verdicts[selection.chosen].reason]
-    return " ".join([*refused, *told, *([why] if why else []), *judged])
+    """Explain the selection of the model, and of its hybrid or its baseline."""
+    refusals = [refusal.reason for refusal in candidates.refused]
+    forced = [_FORCED[plan.mode]] if plan.mode in _FORCED else []
+    selected = selection.reasons[selection.chosen]
+    verdict = [] if plan.mode == "baseline" else [selection.verdicts[selection.chosen].reason]
+    return " ".join([*refusals, *forced, *([selected] if selected else []), *verdict])
 
 
 def _by_month(scored: pd.DataFrame) -> pd.DataFrame:
-    groups = scored.assign(absolute_error=scored["error"].abs()).groupby(BACKTEST_KEYS)
+    """Average the errors of one model over symbols: one row per origin month, horizon and forecaster."""
+    groups = scored.assign(absolute_error=scored["error"].abs()).groupby(HOLDOUT_KEYS)
     return groups.agg(
         symbols=("symbol", "size"),
         crps=("crps", "mean"),
@@ -118,7 +119,7 @@ def _by_month(scored: pd.DataFrame) -> pd.DataFrame:
 
 
 def _candidate_rows(models: Sequence[Candidate], selection: Selection, served: str, reason: str) -> pd.DataFrame:
-    """One row a model, and one for the baseline of the chosen one: CANDIDATE_COLUMNS."""
+    """Return CANDIDATE_COLUMNS: one row per model, and one for the baseline of the selected model."""
     rows: list[Mapping[str, object]] = []
     for model in models:
         verdict = selection.verdicts[model.name]

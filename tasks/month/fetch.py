@@ -14,27 +14,34 @@ from sql.store import MergedBars, Store
 from tasks.calendars import last_closed_session
 from tasks.database import database_errors, get_store
 from tasks.errors import PricesIncompleteError, SourceUnavailableError
-from tasks.plans.month import PricesPlan, open_request_source
+from tasks.plans.prices import PricesPlan, open_request_source
 from tasks.progress import log_line, show_progress
 from tasks.retries import STEP
 from tasks.settings import get_settings
-from tasks.sources import Fetched, Outcome, Source, SourceOutcome
+from tasks.sources.base import Fetched, Outcome, Source, SourceOutcome
 
-OVERLAP_DAYS = 30  # fetched again with every run, so that what a source corrects within a month is seen
-REFRESH_DAYS = 365  # after which the whole history is asked for again, so that older corrections are seen, too
+OVERLAP_DAYS = 30
+"""Days before the last stored session that every run fetches again, to detect corrections within a month."""
+REFRESH_DAYS = 365
+"""Days after which the whole history is fetched again, to detect older corrections."""
 
 
 @task(name="fetch", **STEP)
 def fetch_bars(plan: PricesPlan, chunk_symbols: int) -> pd.DataFrame:
-    """Bring the symbols' new bars, splits and dividends from the source into the store, chunk by chunk.
+    """Fetch the symbols' new bars, splits and dividends into the store, chunk by chunk.
 
-    What is stored stays stored when a later chunk fails, and is not asked for again.
+    Each chunk is committed by itself: a failure of a later chunk leaves it stored, and the next run does not fetch it
+    again.
+
+    Args:
+        plan: Source, symbols and first session of the download.
+        chunk_symbols: Symbols fetched and stored together.
 
     Returns:
-        symbol, outcome, reason: what the source said of each symbol, in the plan's order.
+        symbol, outcome and reason: one row per symbol, in the plan's order.
     """
     store = get_store()
-    # One source for all chunks: its patience is that of the whole run.
+    # One source for all chunks, because its limit of retries is for the whole run.
     source = open_request_source(plan.source_spec, get_settings())
     totals, outcomes = _Totals(), list[pd.DataFrame]()
     for done, fetched in enumerate(_one_ahead(_fetch_chunks(store, source, plan, chunk_symbols)), start=1):
@@ -48,29 +55,35 @@ def fetch_bars(plan: PricesPlan, chunk_symbols: int) -> pd.DataFrame:
 
 
 def require_any(fetched: pd.DataFrame) -> None:
-    """Stop when not one symbol came.
+    """Require that the source delivered at least one symbol.
+
+    Args:
+        fetched: symbol, outcome and reason, from `fetch_bars`.
 
     Raises:
-        SourceUnavailableError: if the source did not answer for any.
-        PricesIncompleteError: if it did, and had none.
+        SourceUnavailableError: if the source did not respond for any symbol.
+        PricesIncompleteError: if it responded for some, and had bars of none.
     """
     if (fetched["outcome"] == Outcome.OK).any():
         return
     first = fetched.iloc[0]
-    sentence = f"Not one of {len(fetched)} symbols came; {first['symbol']}: {first['outcome']}, {first['reason']}."
+    sentence = (
+        f"None of the {len(fetched)} symbols could be fetched (first: {first['symbol']}, {first['outcome']}: "
+        f"{first['reason']})."
+    )
     if fetched["outcome"].isin([Outcome.RATE_LIMITED, Outcome.SOURCE_ERROR]).all():
         raise SourceUnavailableError(sentence)
     raise PricesIncompleteError(sentence)
 
 
 def split_fetched(fetched: pd.DataFrame, size: int) -> list[pd.DataFrame]:
-    """The outcomes in chunks of at most `size` symbols."""
+    """Split the outcomes into chunks of at most `size` symbols."""
     return [fetched.iloc[start : start + size] for start in range(0, len(fetched), size)]
 
 
 @dataclass
 class _Totals:
-    """What a download did, over all chunks."""
+    """Row counts of a download, over all chunks."""
 
     added: int = 0
     revised: int = 0
@@ -85,13 +98,13 @@ class _Totals:
 
     def __str__(self) -> str:
         return (
-            f"{self.added:,} bars added, {self.revised:,} corrected, {self.unchanged:,} as before, "
+            f"{self.added:,} bars added, {self.revised:,} corrected, {self.unchanged:,} unchanged, "
             f"{self.actions:,} splits and dividends added or changed"
         )
 
 
 def _fetch_chunks(store: Store, source: Source, plan: PricesPlan, size: int) -> Iterator[Fetched]:
-    """What the source says, chunk by chunk, of the symbols of which it may have something new to say."""
+    """Yield the download of one chunk of symbols at a time; complete symbols are not requested."""
     listed = source.instruments()
     begins = {} if listed is None else listed.set_index("symbol")["first_session"].to_dict()
     for start in range(0, len(plan.symbols), size):
@@ -99,33 +112,33 @@ def _fetch_chunks(store: Store, source: Source, plan: PricesPlan, size: int) -> 
         with database_errors():
             known = store.read_instruments(symbols)
         stored = {row["symbol"]: row for row in known.to_dict("records") if not pd.isna(row["first_session"])}
-        # A table on disk may have changed, and is cheap to read again.
-        complete = {each for each in stored if listed is None and _is_complete(stored[each], plan)}
-        firsts = {each: _first_to_fetch(stored.get(each), begins.get(each), plan) for each in symbols}
+        # A source that lists its symbols is a local table: it may have changed, and reading it again is cheap.
+        complete = {symbol for symbol in stored if listed is None and _is_complete(stored[symbol], plan)}
+        firsts = {symbol: _first_to_fetch(stored.get(symbol), begins.get(symbol), plan) for symbol in symbols}
         fetched = source.fetch(
-            {each: first for each, first in firsts.items() if each not in complete}, plan.requested_at
+            {symbol: first for symbol, first in firsts.items() if symbol not in complete}, plan.requested_at
         )
-        said = {each.symbol: each for each in fetched.outcomes}
-        known_already = "everything up to the last closed session is stored"
+        outcomes = {outcome.symbol: outcome for outcome in fetched.outcomes}
+        unrequested = "all bars up to the last closed session were stored before"
         yield replace(
             fetched,
-            outcomes=tuple(said.get(each, SourceOutcome(each, Outcome.OK, known_already)) for each in firsts),
+            outcomes=tuple(outcomes.get(symbol, SourceOutcome(symbol, Outcome.OK, unrequested)) for symbol in firsts),
         )
 
 
 def _is_complete(stored: dict[Hashable, Any], plan: PricesPlan) -> bool:
-    """Whether a symbol can have no newer bar than those stored, nor one of its last session that is still to come."""
+    """Return whether the store has every closed session, the last one requested after the day of its close."""
     if plan.first is not None or pd.isna(stored["requested_at"]):
         return False
     newest = last_closed_session(stored["exchange_mic"], plan.requested_at)
-    asked_on: date = stored["requested_at"].astimezone(UTC).date()
-    return bool(stored["last_session"].date() >= newest) and asked_on > newest
+    requested_on: date = stored["requested_at"].astimezone(UTC).date()
+    return bool(stored["last_session"].date() >= newest) and requested_on > newest
 
 
 def _first_to_fetch(
     stored: dict[Hashable, Any] | None, source_begins: pd.Timestamp | None, plan: PricesPlan
 ) -> date | None:
-    """From when on a symbol is asked for; None for its whole history."""
+    """Return the first session to request of a symbol; None for its whole history."""
     if plan.first is not None:
         return plan.first
     if stored is None or (source_begins is not None and source_begins < stored["first_session"]):
@@ -138,42 +151,42 @@ def _first_to_fetch(
 
 
 def _one_ahead(items: Iterable[Fetched]) -> Iterator[Fetched]:
-    """The same items, each made while the one before is used: the source and the database work side by side."""
-    iterator, nothing = iter(items), object()
+    """Yield the same items, each made while the one before is used, so that source and database work in parallel."""
+    iterator, end = iter(items), object()
     with ThreadPoolExecutor(1, thread_name_prefix="fetch") as pool:
-        coming = pool.submit(next, iterator, nothing)
-        while (item := coming.result()) is not nothing:
-            coming = pool.submit(next, iterator, nothing)
+        future = pool.submit(next, iterator, end)
+        while (item := future.result()) is not end:
+            future = pool.submit(next, iterator, end)
             assert isinstance(item, Fetched)  # noqa: S101  for the type checker: the sentinel ends the loop
             yield item
 
 
 def _store_fetched(store: Store, kind: str, fetched: Fetched, totals: _Totals) -> pd.DataFrame:
-    """Write what a source said; a bar without a close says nothing and is left out.
+    """Write one chunk's download; bars without a close are dropped.
 
     Returns:
-        symbol, outcome, reason.
+        symbol, outcome and reason.
     """
     bars = fetched.bars[fetched.bars["close"] > 0].copy()
-    may_be_missing = ["open", "high", "low", "volume"]
-    bars[may_be_missing] = bars[may_be_missing].where(bars[may_be_missing] > 0)
+    optional = ["open", "high", "low", "volume"]
+    bars[optional] = bars[optional].where(bars[optional] > 0)
     outcomes = pd.DataFrame(
-        [(each.symbol, str(each.outcome), each.reason) for each in fetched.outcomes],
+        [(outcome.symbol, str(outcome.outcome), outcome.reason) for outcome in fetched.outcomes],
         columns=["symbol", "outcome", "reason"],
     )
-    asked = outcomes[outcomes["symbol"].isin(bars["symbol"].unique()) | (outcomes["outcome"] != Outcome.OK)]
+    requested = outcomes[outcomes["symbol"].isin(bars["symbol"].unique()) | (outcomes["outcome"] != Outcome.OK)]
     merged = store.merge_bars(
         source=kind,
         instruments=fetched.instruments,
         bars=bars,
         actions=fetched.actions,
-        outcomes=asked,
+        outcomes=requested,
         knows_actions=fetched.knows_actions,
     )
     totals.add(merged)
     for symbol in merged.restated:
-        refused = _store_restated(store, kind, fetched, bars, symbol, totals)
-        outcomes.loc[outcomes["symbol"] == symbol, ["outcome", "reason"]] = refused
+        outcome = _store_restated(store, kind, fetched, bars, symbol, totals)
+        outcomes.loc[outcomes["symbol"] == symbol, ["outcome", "reason"]] = outcome
     if len(fetched.findings):
         store.merge_findings(fetched.findings)
     return outcomes
@@ -182,35 +195,35 @@ def _store_fetched(store: Store, kind: str, fetched: Fetched, totals: _Totals) -
 def _store_restated(
     store: Store, kind: str, fetched: Fetched, bars: pd.DataFrame, symbol: str, totals: _Totals
 ) -> tuple[str, str]:
-    """Bring a download on another basis to the stored one and write it, or note why it cannot be used.
+    """Rebase one symbol's restated history to the stored split basis and write it, or reject it.
 
     Returns:
         Outcome and reason.
     """
-    own = bars[bars["symbol"] == symbol].reset_index(drop=True)
+    history = bars[bars["symbol"] == symbol].reset_index(drop=True)
     actions = fetched.actions[fetched.actions["symbol"] == symbol]
     known = store.read_bars([symbol], as_of=date.max, known_at=datetime.max.replace(tzinfo=UTC))
-    rebased = rebase_history(own, actions, known)
+    rebased = rebase_history(history, actions, known)
     if rebased is None:
         outcome = (
             str(Outcome.REJECTED),
-            "its prices contradict most of those stored, and not by the factor of a split: are they adjusted for "
-            "dividends, or another company's? Nothing was stored",
+            "its prices contradict most stored prices, and no split explains the factor; they may be adjusted for "
+            "dividends, or belong to another company. Nothing was stored",
         )
-        own, actions = own.head(0), actions.head(0)
+        history, actions = history.head(0), actions.head(0)
     else:
         splits = rebased.actions[rebased.actions["kind"] == "split"]
         pairs = zip(splits["ex_date"], splits["value"], strict=True)
-        told = ", ".join(f"{value:g} on {day:%Y-%m-%d}" for day, value in pairs)
-        outcome = str(Outcome.OK), f"restated prices brought back to those stored (splits: {told or 'none new'})"
-        own, actions = rebased.bars, rebased.actions
+        listed = ", ".join(f"{value:g} on {day:%Y-%m-%d}" for day, value in pairs)
+        outcome = str(Outcome.OK), f"restated prices rebased to the stored ones (splits: {listed or 'none new'})"
+        history, actions = rebased.bars, rebased.actions
     merged = store.merge_bars(
         source=kind,
         instruments=fetched.instruments[fetched.instruments["symbol"] == symbol],
-        bars=own,
+        bars=history,
         actions=actions,
         outcomes=pd.DataFrame([(symbol, *outcome)], columns=["symbol", "outcome", "reason"]),
-        # What was learnt about splits by comparing is not in the download itself.
+        # The rebased splits are inferred from prices, and are not part of the download.
         knows_actions=False,
         accept_restated=True,
     )

@@ -1,4 +1,4 @@
-"""The run's row in the ledger: opened before the work, closed by publication or by failure, never left behind."""
+"""The run's row in the ledger: opened before the first step, closed by publication or by failure."""
 
 import importlib.metadata
 import platform
@@ -14,25 +14,26 @@ from pydantic_core import to_jsonable_python
 
 from sql.store import Store
 from tasks.alerts.messages import failed_run_alert
-from tasks.alerts.redaction import redact
+from tasks.alerts.redaction import describe_error
 from tasks.database import database_errors, get_store
-from tasks.errors import AlreadyPublishedError, BellwetherError, RunInProgressError
+from tasks.errors import AlreadyPublishedError, RunInProgressError
 from tasks.plans.month import MonthPlan
 
-# What shapes the numbers; recorded with every run and model.
-_SHAPING_LIBRARIES = ("bellwether", "tensorflow", "keras", "numpy", "pandas", "scipy", "exchange_calendars")
+# Libraries that affect the numbers; recorded with every run and model.
+_LIBRARIES = ("bellwether", "tensorflow", "keras", "numpy", "pandas", "scipy", "exchange_calendars")
 
 
 @dataclass
 class OpenRun:
-    """A run that is under way; `outcomes` is what is known of its symbols so far."""
+    """A run in progress."""
 
     run_id: int
     plan: MonthPlan
     outcomes: pd.DataFrame | None = field(default=None, repr=False)
+    """Outcomes of the symbols, once they are checked: stored even if the run fails later."""
 
-    def learn(self) -> MonthPlan:
-        """End the run's download: what any download says from here on is not for this run.
+    def freeze_known_at(self) -> MonthPlan:
+        """Set the run's `known_at` to the present: later downloads do not affect this run.
 
         Returns:
             The plan with its final `known_at`.
@@ -46,10 +47,16 @@ class OpenRun:
 def open_run(
     store: Store, plan: MonthPlan, parameters: dict[str, Any], *, is_unattended: bool = False
 ) -> Iterator[OpenRun]:
-    """Hold the plan's month and its row in the ledger while the block works on it.
+    """Lock the plan's month, and keep a running row in the ledger, while the block runs.
 
-    When the block fails the row says why and an alert is opened, unless the person who watches it has interrupted it;
-    when the process is killed, the next run of the month or the daily watch marks the row as abandoned.
+    If the block fails, the row is closed with the error, and an alert is opened unless an attended run was interrupted.
+    If the process is killed, the next run of the month or the service check marks the row as abandoned.
+
+    Args:
+        store: The database.
+        plan: The month.
+        parameters: Parameters of the flow, stored with the run.
+        is_unattended: Whether an interruption raises an alert.
 
     Raises:
         RunInProgressError: if another process is running the same month.
@@ -58,13 +65,13 @@ def open_run(
     with database_errors(), store.hold_month(plan.key) as is_ours:
         if not is_ours:
             raise RunInProgressError(
-                f"{plan.key.universe} for {plan.key.origin_month:%Y-%m} is being run by another process; "
-                "wait for it to end, or see `bellwether status`."
+                f"The run of {plan.key.universe} for {plan.key.origin_month:%Y-%m} is in progress in another process; "
+                "wait until it ends, or see `bellwether status`."
             )
         published = store.find_published(plan.key)
         if published is not None and published["correction"] >= plan.correction:
             raise AlreadyPublishedError(
-                f"run {published['run_id']} has published {plan.key.origin_month:%Y-%m} meanwhile"
+                f"{plan.key.origin_month:%Y-%m} was published by run {published['run_id']} in the meantime."
             )
         run = OpenRun(
             store.begin_run(
@@ -74,7 +81,7 @@ def open_run(
                 known_at=plan.known_at,
                 mode=plan.mode,
                 symbols_requested=len(plan.instruments),
-                flow_run_id=flow_run.get_id(),
+                flow_run_id=flow_run.get_root_flow_run_id(),  # the id that the failure hooks receive
                 parameters=to_jsonable_python(parameters),
                 software=software_versions(),
                 started_at=plan.known_at,
@@ -90,28 +97,9 @@ def open_run(
 
 
 def software_versions() -> dict[str, str]:
-    """Versions of whatever shapes the numbers, by name."""
-    versions = {name: importlib.metadata.version(name) for name in _SHAPING_LIBRARIES}
+    """Return the versions of Python and of the libraries that affect the numbers, by name."""
+    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
     return {"python": platform.python_version(), **versions}
-
-
-def mark_recorded(error: BaseException) -> None:
-    """Note on an error that the ledger has it, for whoever else would raise an alert about it."""
-    error.__dict__["is_recorded"] = True
-
-
-def is_recorded(error: BaseException) -> bool:
-    """Whether the ledger has this error."""
-    return bool(error.__dict__.get("is_recorded"))
-
-
-def describe_error(error: BaseException) -> str:
-    """An error in a sentence for the ledger and for alerts, without secrets."""
-    if isinstance(error, BellwetherError):
-        return redact(str(error))
-    if isinstance(error, Exception):
-        return redact(f"{type(error).__name__}: {error}")
-    return "It was interrupted."
 
 
 def _fail(store: Store, run: OpenRun, error: BaseException, *, is_unattended: bool) -> None:
@@ -120,4 +108,3 @@ def _fail(store: Store, run: OpenRun, error: BaseException, *, is_unattended: bo
     if is_unattended or isinstance(error, Exception):
         alert = failed_run_alert(run.plan.key, message, error, correction=run.plan.correction)
     store.fail_run(run.run_id, message=message, finished_at=datetime.now(UTC), outcomes=run.outcomes, alert=alert)
-    mark_recorded(error)

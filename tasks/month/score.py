@@ -20,6 +20,8 @@ ERROR_COLUMNS = [
     "actual_log_return",
     "error",
     "crps",
+    "winkler_80",
+    "winkler_95",
     "is_covered_80",
     "is_covered_95",
     "is_direction_right",

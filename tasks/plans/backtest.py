@@ -1,4 +1,4 @@
-"""What a request for a backtest means, and whether it can be."""
+"""Plan of a backtest: its origin months, its forecasters and how often they are refitted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,39 +9,40 @@ from typing import Literal
 import pandas as pd
 
 from model.config import ForecasterConfig
-from model.evaluation.backtest import FORECASTERS
+from model.evaluation.backtest import BACKTEST_FORECASTERS
 from sql.store import Store
 from tasks.errors import BadRequestError
-from tasks.plans.month import MonthPlan, open_request_source, plan_month
+from tasks.plans.month import MonthPlan, plan_month
+from tasks.plans.prices import open_request_source
 from tasks.processes import affordable_workers
 from tasks.settings import Settings
 
 Refit = Literal["monthly", "yearly", "never"]
-"""When the trained forecasters of a backtest are trained anew."""
+"""How often the trained forecasters of a backtest are refitted."""
 
 DEFAULT_FORECASTERS = ("hybrid", "baseline", "persistence", "drift")
-"""All that take no fit of their own for every symbol and year."""
+"""Forecasters that need no separate fit for each symbol and year."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class BacktestPlan:
-    """What a request for a backtest means."""
+    """A backtest."""
 
     month: MonthPlan
-    """The newest complete month of the source: what is known today."""
+    """Newest complete month of the source. Its universe and source are those of the backtest."""
     first_origin: date
     last_origin: date
     refit: Refit
     forecasters: tuple[str, ...]
-    """In the order of `model.evaluation.backtest.FORECASTERS`."""
+    """In the order of `model.evaluation.backtest.BACKTEST_FORECASTERS`."""
     out: Path | None
     workers: int
-    """Processes at most."""
+    """Largest number of worker processes."""
     started_at: datetime
 
     @property
     def origins(self) -> list[pd.Timestamp]:
-        """First days of the months forecast from."""
+        """First days of the origin months."""
         return list(pd.date_range(self.first_origin, self.last_origin, freq="MS"))
 
 
@@ -61,32 +62,33 @@ def plan_backtest(
     workers: int | None,
     now: datetime,
 ) -> BacktestPlan:
-    """Make sense of a request; whatever can be refused before the work is refused here.
+    """Plan a backtest, and refuse an invalid one before any work starts.
 
     Args:
-        store: Knows which symbols come from which source.
-        settings: Where the sources keep their caches.
-        config: Says how many months a model needs.
+        store: Source of each stored symbol.
+        settings: Cache directory and options of the sources.
+        config: Number of months that a model needs.
         source_spec: `sample`, `file:PATH` or `yahoo`.
         symbols: Symbols to forecast; default: those of `universe_file`, else all that the source lists.
-        universe_file: CSV with a column `symbol`, optionally `exchange_mic` and `currency_code`.
-        first_origin: Any day of the first month forecast from.
-        last_origin: Any day of the last one.
-        refit: When the trained forecasters are trained anew.
-        forecasters: Names of `model.evaluation.backtest.FORECASTERS`.
+        universe_file: CSV file, see `tasks.plans.universe.read_universe`.
+        first_origin: Any day of the first origin month.
+        last_origin: Any day of the last origin month.
+        refit: How often the trained forecasters are refitted.
+        forecasters: Names of `model.evaluation.backtest.BACKTEST_FORECASTERS`.
         out: Parquet file for the forecasts.
-        workers: Processes; default: two where there are as many cores. Never more than memory allows.
-        now: Moment of asking, UTC.
+        workers: Worker processes; default: two on a machine with two cores or more. Free memory limits the number.
+        now: Moment of the request, UTC.
 
     Raises:
-        BadRequestError: if the request cannot be.
-        NotEnoughHistoryError: if the source is known to have too few months for any model.
+        BadRequestError: if the request is invalid.
+        NotEnoughHistoryError: if the source lists too few months for any model.
     """
     first_origin, last_origin = first_origin.replace(day=1), last_origin.replace(day=1)
-    unknown = [each for each in forecasters if each not in FORECASTERS]
+    unknown = [name for name in forecasters if name not in BACKTEST_FORECASTERS]
     if unknown or not forecasters:
         raise BadRequestError(
-            f"`--forecasters` must be some of {', '.join(FORECASTERS)}; received {', '.join(unknown) or 'none'}."
+            f"`--forecasters` must be some of {', '.join(BACKTEST_FORECASTERS)}; "
+            f"received {', '.join(unknown) or 'none'}."
         )
     if first_origin > last_origin:
         raise BadRequestError(
@@ -121,14 +123,14 @@ def plan_backtest(
         )
     listed = open_request_source(source_spec, settings).instruments()
     if listed is not None:
-        own = listed.loc[listed["symbol"].isin(month.prices.symbols), "first_session"]
-        require_first_origin(first_origin, own.min(), config)
+        first_sessions = listed.loc[listed["symbol"].isin(month.prices.symbols), "first_session"]
+        require_first_origin(first_origin, first_sessions.min(), config)
     return BacktestPlan(
         month=month,
         first_origin=first_origin,
         last_origin=last_origin,
         refit=refit,
-        forecasters=tuple(each for each in FORECASTERS if each in forecasters),
+        forecasters=tuple(name for name in BACKTEST_FORECASTERS if name in forecasters),
         out=out,
         workers=affordable_workers("folds", workers),
         started_at=now,
@@ -136,7 +138,11 @@ def plan_backtest(
 
 
 def require_first_origin(first_origin: date, first_month: pd.Timestamp, config: ForecasterConfig) -> None:
-    """Refuse an origin that leaves too few months from `first_month` on to train on, with a `BadRequestError`."""
+    """Require that the months from `first_month` to the first origin are enough to train on.
+
+    Raises:
+        BadRequestError: if they are too few.
+    """
     earliest = first_month.to_period("M") + config.fewest_months - 1
     if pd.Period(first_origin, "M") < earliest:
         raise BadRequestError(

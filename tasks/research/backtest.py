@@ -1,4 +1,4 @@
-"""Backtest: past origins, each forecast from what was known at its own, by ours and by what others would forecast."""
+"""Backtest: forecasts from past origins, each made from the data up to its origin, by all forecasters, and scored."""
 
 import os
 from collections import Counter
@@ -17,7 +17,6 @@ from prefect import task
 from model import quantile_names
 from model.config import ForecasterConfig
 from model.evaluation.backtest import (
-    FOLD_KEYS,
     TRAINED,
     Fold,
     forecast_fold,
@@ -28,6 +27,7 @@ from model.evaluation.backtest import (
 )
 from model.forecaster.network import load_library
 from model.forecaster.training import Epoch
+from model.frames import FORECAST_TYPES
 from sql.store import Backtest
 from tasks.database import database_errors, get_store
 from tasks.errors import BadRequestError, NotEnoughHistoryError
@@ -36,41 +36,46 @@ from tasks.month.run import software_versions
 from tasks.plans.backtest import BacktestPlan, require_first_origin
 from tasks.processes import quiet_stderr, worker_pool
 from tasks.progress import log_line, show_progress
-from tasks.registry import fingerprint
-from tasks.report.summaries import BacktestSummary
+from tasks.registry import fingerprint_months
 from tasks.retries import STEP
 
 _SHOWN = 5
-_YEAR = 12  # origins that are in memory at once
+_ORIGINS_AT_ONCE = 12  # bounds memory
 
 
 @dataclass(frozen=True)
 class History:
-    """The months a backtest is made of, on disk: what processes are handed is its path."""
+    """The months of a backtest, in a file that the worker processes read."""
 
     path: Path
+    """Parquet file with the columns of `model.bars.months.build_months`."""
     symbols: int
+    """Number of symbols with at least one month."""
     fingerprint: str
+    """Of `tasks.registry.fingerprint`."""
 
 
 @dataclass(frozen=True)
 class BacktestResults:
-    """What came of a backtest."""
+    """Errors and scores of a backtest."""
 
     errors: pd.DataFrame = field(repr=False)
-    """Of `model.evaluation.backtest.mean_errors`."""
+    """Columns of `model.evaluation.backtest.mean_errors`."""
     table: pd.DataFrame = field(repr=False)
-    """Of `model.evaluation.backtest.summarise_errors`."""
+    """Columns of `model.evaluation.backtest.summarise_errors`."""
     rows: int
-    """Forecasts made, over all symbols, origins, horizons and forecasters."""
+    """Number of forecasts, over all symbols, origins, horizons and forecasters."""
 
 
 @contextmanager
 def reserved_output(out: Path | None) -> Iterator[Path | None]:
-    """A file beside `out` to write to; it takes the place of `out` when the block ends well, and is gone otherwise.
+    """Provide a temporary file beside `out`, which replaces `out` if the block succeeds and is deleted if it fails.
+
+    Yields:
+        The temporary file; None if `out` is None.
 
     Raises:
-        BadRequestError: if no file can be written there.
+        BadRequestError: if the file cannot be created.
     """
     if out is None:
         yield None
@@ -94,20 +99,20 @@ def reserved_output(out: Path | None) -> Iterator[Path | None]:
 def read_history(
     plan: BacktestPlan, config: ForecasterConfig, fetched: pd.DataFrame, directory: Path, chunk_symbols: int
 ) -> History:
-    """Screen the symbols' bars, build their months, and lay them down in `directory`.
+    """Screen the symbols' bars, build their months, and write them to `directory`.
 
-    Bars are screened once, with all that is known of them today; a symbol that the screening rejects is left out.
+    Bars are screened once, with today's knowledge of them. Rejected symbols are dropped.
 
     Args:
         plan: The backtest.
-        config: Says how many months a model needs.
-        fetched: symbol, outcome, reason from `fetch_bars`.
-        directory: Where processes find the months.
-        chunk_symbols: Symbols read at a time.
+        config: The scientific choices, among them the fewest months of a training.
+        fetched: symbol, outcome and reason, from `fetch_bars`.
+        directory: Directory of the file of months.
+        chunk_symbols: Symbols read together.
 
     Raises:
-        BadRequestError: if the first origin comes before there is enough to train on.
-        NotEnoughHistoryError: if no month can be used.
+        BadRequestError: if the first origin leaves too few months for a training.
+        NotEnoughHistoryError: if no symbol has a complete month.
     """
     with database_errors():
         month = replace(plan.month, known_at=get_store().read_clock())
@@ -120,29 +125,31 @@ def read_history(
     together = pd.concat(parts, ignore_index=True).sort_values(["symbol", "month"], ignore_index=True)
     usable = together.loc[together["is_final"], "month"]
     if usable.empty:
-        raise NotEnoughHistoryError(f"Not one of {len(symbols)} symbols has a complete month that can be used.")
+        raise NotEnoughHistoryError(f"A backtest needs complete months; none of the {len(symbols)} symbols has one.")
     require_first_origin(plan.first_origin, usable.min(), config)
     path = directory / "months.parquet"
     together.to_parquet(path, index=False)
-    left_out = pd.concat(rejected)
-    absent = set(symbols) - set(together["symbol"]) - set(left_out.index)
-    notes = [f"{symbol}: {reason}" for symbol, reason in left_out.items()]
+    reasons = pd.concat(rejected)
+    absent = set(symbols) - set(together["symbol"]) - set(reasons.index)
+    notes = [f"{symbol}: {reason}" for symbol, reason in reasons.items()]
     notes += [f"{symbol}: no complete month" for symbol in sorted(absent)]
     count = int(together["symbol"].nunique())
     line = f"{count} of {len(symbols)} symbols, {usable.min():%Y-%m} to {usable.max():%Y-%m}"
-    log_line("read", f"{line}; left out: {_some(notes)}" if notes else line)
-    return History(path, count, fingerprint(together))
+    log_line("read", f"{line}; dropped: {_some(notes)}" if notes else line)
+    return History(path, count, fingerprint_months(together))
 
 
 def forecast_folds(plan: BacktestPlan, config: ForecasterConfig, history: History) -> list[tuple[Fold, Path]]:
-    """Forecast every fold, several at a time in processes of their own; the numbers are those of one after the other.
+    """Forecast every fold, in parallel worker processes if the plan allows more than one.
+
+    The number of workers does not change the forecasts.
 
     Returns:
         The folds, each with the file of its forecasts: columns of `model.evaluation.backtest.forecast_fold`.
 
     Raises:
-        NotEnoughHistoryError: if a fold has too little to train on.
-        BellwetherError: if a process was killed, as machines do that run out of memory.
+        NotEnoughHistoryError: if a fold has too few months for a training.
+        BellwetherError: if a worker process is killed, usually because memory ran out.
     """
     folds = plan_folds(plan.origins, plan.refit, plan.forecasters)
     paths = [history.path.with_name(f"fold_{number:04}.parquet") for number in range(len(folds))]
@@ -162,16 +169,22 @@ def forecast_folds(plan: BacktestPlan, config: ForecasterConfig, history: Histor
     log_line(
         "folds",
         f"{len(plan.origins)} origins, {trained} trainings (refit {plan.refit}), "
-        + (f"{workers} processes" if workers > 1 else "one process"),
+        + (f"{workers} processes" if workers > 1 else "1 process"),
     )
     return jobs
 
 
 def forecast_one_fold(config: ForecasterConfig, months: Path, fold: Fold, path: Path) -> None:
-    """Forecast a fold from the months in one file into another; only paths pass between processes.
+    """Forecast one fold; runs in a worker process, which receives and returns paths only.
+
+    Args:
+        config: The scientific choices.
+        months: File of `read_history`.
+        fold: The fold.
+        path: File for its forecasts.
 
     Raises:
-        NotEnoughHistoryError: if there is too little to train on at its first origin.
+        NotEnoughHistoryError: if there are too few months for a training at its first origin.
     """
     if set(fold.forecasters) & set(TRAINED):
         with quiet_stderr():
@@ -202,22 +215,30 @@ def score_folds(
     parts: Sequence[tuple[Fold, Path]],
     out: Path | None,
 ) -> BacktestResults:
-    """Bring the folds together, a year of origins at a time: into the file asked for, and scored.
+    """Score the forecasts of all folds, and write them to `out`, twelve origins at a time.
 
-    Every symbol is forecast from every origin it has, by every forecaster; who left one out is named.
+    Symbols that a forecaster did not forecast from some origin are logged.
+
+    Args:
+        plan: The backtest.
+        config: The scientific choices.
+        history: The months.
+        parts: Of `forecast_folds`.
+        out: Parquet file for the forecasts; None for no file.
 
     Raises:
         NotEnoughHistoryError: if no forecaster has a forecast.
     """
-    columns = [*FOLD_KEYS, *quantile_names(config.quantile_levels), "actual_log_return"]
-    there = origin_symbols(pd.read_parquet(history.path, columns=["symbol", "month", "log_return", "is_final"]))
+    columns = [*FORECAST_TYPES, *quantile_names(config.quantile_levels), "actual_log_return"]
+    expected = origin_symbols(pd.read_parquet(history.path, columns=["symbol", "month", "log_return", "is_final"]))
     errors, missing, rows = list[pd.DataFrame](), Counter[tuple[str, str]](), 0
     writer: pq.ParquetWriter | None = None
     try:
-        for start in range(0, len(plan.origins), _YEAR):
-            origins = plan.origins[start : start + _YEAR]
+        for start in range(0, len(plan.origins), _ORIGINS_AT_ONCE):
+            origins = plan.origins[start : start + _ORIGINS_AT_ONCE]
             forecasts = _read_origins(parts, origins)
-            missing.update(_left_out(forecasts, there[there["origin_month"].isin(origins)], plan.forecasters))
+            is_wanted = expected["origin_month"].isin(origins)
+            missing.update(_missing_forecasts(forecasts, expected[is_wanted], plan.forecasters))
             errors.append(mean_errors(forecasts))
             rows += len(forecasts)
             if out is not None:
@@ -229,20 +250,21 @@ def score_folds(
         if writer is not None:
             writer.close()
     together = pd.concat(errors, ignore_index=True)
-    log_line("score", f"{rows:,} forecasts, {int(together['symbols'].sum()):,} whose month has happened")
+    log_line("score", f"{rows:,} forecasts, {int(together['symbols'].sum()):,} with a known outcome")
     for forecaster in plan.forecasters:
-        if own := {symbol: count for (name, symbol), count in missing.items() if name == forecaster}:
-            listed = [f"{symbol} from {count} of {len(plan.origins)} origins" for symbol, count in sorted(own.items())]
-            log_line("warning", f"{forecaster} has no forecast of {_some(listed)}: too few returns, or no fit")
+        if counts := {symbol: count for (name, symbol), count in missing.items() if name == forecaster}:
+            total = len(plan.origins)
+            notes = [f"{symbol} from {count} of {total} origins" for symbol, count in sorted(counts.items())]
+            log_line("warning", f"{forecaster} has no forecast of {_some(notes)}: too few returns, or no fit")
     return BacktestResults(together, summarise_errors(together), rows)
 
 
-@task(name="keep", **STEP)
-def keep_backtest(plan: BacktestPlan, config: ForecasterConfig, history: History, results: BacktestResults) -> int:
-    """Write the backtest and its errors in one transaction.
+@task(name="store", **STEP)
+def store_backtest(plan: BacktestPlan, config: ForecasterConfig, history: History, results: BacktestResults) -> int:
+    """Store the backtest and its errors in one transaction.
 
     Returns:
-        Its number.
+        Number of the backtest.
     """
     finished = Backtest(
         source=plan.month.key.source,
@@ -260,29 +282,12 @@ def keep_backtest(plan: BacktestPlan, config: ForecasterConfig, history: History
     )
     with database_errors():
         backtest_id = get_store().add_backtest(finished, results.errors)
-    log_line("keep", f"backtest {backtest_id}, {len(results.errors):,} rows of errors")
+    log_line("store", f"backtest {backtest_id}, {len(results.errors):,} rows of errors")
     return backtest_id
 
 
-def summarise_backtest(
-    plan: BacktestPlan, history: History, results: BacktestResults, backtest_id: int
-) -> BacktestSummary:
-    """What a finished backtest found, and where it is kept."""
-    return BacktestSummary(
-        backtest_id=backtest_id,
-        universe=plan.month.key.universe,
-        first_origin=plan.first_origin,
-        last_origin=plan.last_origin,
-        refit=plan.refit,
-        symbols=history.symbols,
-        forecasts=results.rows,
-        out=plan.out,
-        scores=results.table,
-    )
-
-
 def _read_origins(parts: Sequence[tuple[Fold, Path]], origins: Sequence[pd.Timestamp]) -> pd.DataFrame:
-    """What every fold says of the origins, sorted by origin, symbol, horizon and forecaster."""
+    """Read the folds' forecasts from some origins, sorted by origin, symbol, horizon and forecaster."""
     paths = [path for fold, path in parts if not set(fold.origins).isdisjoint(origins)]
     wanted = [("origin_month", "in", list(origins))]
     forecasts = pd.concat([pd.read_parquet(path, filters=wanted) for path in paths], ignore_index=True)
@@ -291,15 +296,18 @@ def _read_origins(parts: Sequence[tuple[Fold, Path]], origins: Sequence[pd.Times
     return forecasts.sort_values(["origin_month", "symbol", "horizon", "forecaster"], ignore_index=True)
 
 
-def _left_out(forecasts: pd.DataFrame, there: pd.DataFrame, forecasters: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Forecaster and symbol, once an origin that the symbol has and the forecaster has left out."""
+def _missing_forecasts(
+    forecasts: pd.DataFrame, expected: pd.DataFrame, forecasters: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    """Yield forecaster and symbol, once for each expected origin without a forecast."""
     key = ["forecaster", "symbol", "origin_month"]
-    wanted = there.merge(pd.DataFrame({"forecaster": list(forecasters)}), how="cross")[key]
+    wanted = expected.merge(pd.DataFrame({"forecaster": list(forecasters)}), how="cross")[key]
     made = pd.MultiIndex.from_frame(forecasts[key].drop_duplicates())
     absent = wanted[~pd.MultiIndex.from_frame(wanted).isin(made)]
     yield from zip(absent["forecaster"], absent["symbol"], strict=True)
 
 
 def _some(notes: Sequence[str]) -> str:
+    """Join the first notes, and count the others."""
     shown = ", ".join(notes[:_SHOWN])
     return shown if len(notes) <= _SHOWN else f"{shown} and {len(notes) - _SHOWN} more"

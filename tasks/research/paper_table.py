@@ -1,4 +1,4 @@
-"""The experiment in rows a person can read: published, ours, persistence, and a sentence on what each row means."""
+"""The errors of the paper's experiment as table rows, each with an explanation."""
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-COLUMNS = ("published", "hybrid", "lstm", "gru", "linear", "persistence")
+TABLE_COLUMNS = ("published", "hybrid", "lstm", "gru", "linear", "persistence")
 NETWORK_NAMES = {"hybrid": "LSTM → GRU", "lstm": "LSTM", "gru": "GRU"}
-"""In the order of the paper's RMSE, the smallest first."""
+"""In the order of the paper's RMSE, smallest first."""
 
 Errors = dict[Hashable, Any]
 """A row of `report.paper_result`, by column."""
@@ -18,26 +18,27 @@ Errors = dict[Hashable, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class PaperSummary:
-    """The experiment as its reader sees it, from the tables alone."""
+    """A finished experiment."""
 
     results: pd.DataFrame = field(repr=False)
-    """Rows of `report.paper_result`, scaler by scaler."""
+    """Rows of `report.paper_result`, sorted by scaler."""
     pictures: tuple[Path, ...]
+    """PNG files."""
 
 
 @dataclass(frozen=True)
 class PaperRow:
-    """One measure under one scaler."""
+    """One error measure with one scaler."""
 
     measure: str
     cells: tuple[str, ...]
-    """In the order of COLUMNS: mean ± standard deviation over seeds where there are seeds."""
+    """In the order of TABLE_COLUMNS: mean ± standard deviation over seeds, for forecasters with seeds."""
     sentence: str
-    """What the row means."""
+    """Explanation of the row."""
 
 
 def paper_rows(results: pd.DataFrame) -> list[PaperRow]:
-    """The rows of one scaler.
+    """Make the rows of one scaler.
 
     Args:
         results: Rows of `report.paper_result` of one experiment and scaler.
@@ -54,7 +55,7 @@ def paper_rows(results: pd.DataFrame) -> list[PaperRow]:
     return [
         PaperRow(
             _title(name),
-            (_published(by_name, name), *(_cell(by_name[each], name) for each in COLUMNS[1:])),
+            (_published(by_name, name), *(_cell(by_name[forecaster], name) for forecaster in TABLE_COLUMNS[1:])),
             sentence(by_name),
         )
         for name, sentence in sentences.items()
@@ -62,7 +63,11 @@ def paper_rows(results: pd.DataFrame) -> list[PaperRow]:
 
 
 def verdict(results: pd.DataFrame) -> str:
-    """One sentence on one scaler: is the hybrid as good as its halves, and as persistence?"""
+    """Compare the hybrid with the LSTM, the GRU and persistence, for one scaler.
+
+    Args:
+        results: Rows of `report.paper_result` of one experiment and scaler.
+    """
     by_name = _by_name(results)
     hybrid, naive = by_name["hybrid"], by_name["persistence"]
     ratio = hybrid["rmse"] / naive["rmse"]
@@ -71,8 +76,8 @@ def verdict(results: pd.DataFrame) -> str:
     )
     skill = "worse than" if ratio > 1 else "better than"
     is_one_seed = bool(pd.isna(hybrid["rmse_sd"]))
-    doubt = "; one seed has no spread to judge by" if is_one_seed else ""
-    return f"The hybrid is {against}{doubt}. It is {skill} persistence: {ratio:.2f} times its RMSE."
+    caveat = "; one seed gives no standard deviation" if is_one_seed else ""
+    return f"The hybrid is {against}{caveat}. It is {skill} persistence: {ratio:.2f} times its RMSE."
 
 
 def _by_name(results: pd.DataFrame) -> dict[str, Errors]:
@@ -80,24 +85,24 @@ def _by_name(results: pd.DataFrame) -> dict[str, Errors]:
 
 
 def _against(hybrid: Errors, other: Errors) -> str:
-    """How two means of RMSE compare, measured by the root of their summed variances over seeds."""
-    spread = float(np.hypot(_or_zero(hybrid["rmse_sd"]), _or_zero(other["rmse_sd"])))
-    if abs(hybrid["rmse"] - other["rmse"]) <= spread:
-        return "within the seeds' spread of"
+    """Compare two mean RMSEs; the unit is the root of their summed variances over seeds."""
+    deviation = float(np.hypot(_or_zero(hybrid["rmse_sd"]), _or_zero(other["rmse_sd"])))
+    if abs(hybrid["rmse"] - other["rmse"]) <= deviation:
+        return "within one standard deviation of"
     return "worse than" if hybrid["rmse"] > other["rmse"] else "better than"
 
 
 def _mean_sentence(by: Mapping[str, Errors]) -> str:
     mine, naive, published = by["hybrid"]["mae"], by["persistence"]["mae"], by["hybrid"]["published_mae"]
     return (
-        f"On average the hybrid misses the next close by {mine:.2%} of the scale; {_held(mine, published)}. "
-        f'Saying "as before" misses it by {naive:.2%}.'
+        f"The hybrid's mean absolute error is {mine:.2%} of the scale; {_held(mine, published)}. "
+        f"That of persistence is {naive:.2%}."
     )
 
 
 def _squared_sentence(by: Mapping[str, Errors]) -> str:
     mine, naive, published = by["hybrid"]["mse"], by["persistence"]["mse"], by["hybrid"]["published_mse"]
-    return f"Large misses count most: {mine / naive:.1f} times persistence's; {_held(mine, published)}."
+    return f"The hybrid's mean squared error is {mine / naive:.1f} times that of persistence; {_held(mine, published)}."
 
 
 def _root_sentence(by: Mapping[str, Errors]) -> str:
@@ -105,25 +110,25 @@ def _root_sentence(by: Mapping[str, Errors]) -> str:
     order = ", ".join(NETWORK_NAMES[kind] for kind in sorted(NETWORK_NAMES, key=lambda kind: by[kind]["rmse"]))
     return (
         f"{_held(mine, published).capitalize()}. "
-        f"From best to worst, the paper has {', '.join(NETWORK_NAMES.values())}, and this run {order}."
+        f"Order from best to worst: {', '.join(NETWORK_NAMES.values())} in the paper; {order} in this run."
     )
 
 
 def _points_sentence(by: Mapping[str, Errors]) -> str:
     mine, naive = by["hybrid"]["mae_points"], by["persistence"]["mae_points"]
-    return f'The same in points of the index: {mine:,.1f} off, where saying "as before" is {naive:,.1f} off.'
+    return f"In points of the index, the mean absolute error is {mine:,.1f}; that of persistence is {naive:,.1f}."
 
 
 def _squared_points_sentence(by: Mapping[str, Errors]) -> str:
     mine, naive = by["hybrid"]["mse_points"], by["persistence"]["mse_points"]
-    return f"In squared points, {mine / naive:.1f} times persistence's; the next row is its root, in points again."
+    return f"In squared points, that is {mine / naive:.1f} times the error of persistence. The next row is its root."
 
 
 def _root_points_sentence(by: Mapping[str, Errors]) -> str:
-    each = {name: by[name]["rmse_points"] for name in ("hybrid", "linear", "persistence")}
-    best = min(each, key=lambda name: each[name])
-    words = {"hybrid": "the hybrid", "linear": "the linear model on the same window", "persistence": "persistence"}
-    return f"Smallest of hybrid, linear model and persistence: {words[best]}, with {each[best]:,.1f} points."
+    errors = {name: by[name]["rmse_points"] for name in ("hybrid", "linear", "persistence")}
+    best = min(errors, key=lambda name: errors[name])
+    names = {"hybrid": "the hybrid", "linear": "the linear model on the same window", "persistence": "persistence"}
+    return f"Smallest of hybrid, linear model and persistence: {names[best]}, with {errors[best]:,.1f} points."
 
 
 def _held(mine: float, published: float) -> str:
@@ -131,18 +136,20 @@ def _held(mine: float, published: float) -> str:
 
 
 def _published(by: Mapping[str, Errors], name: str) -> str:
-    known = {each: by[each].get(f"published_{name}") for each in ("hybrid", "lstm", "gru")}
+    values = {network: by[network].get(f"published_{name}") for network in ("hybrid", "lstm", "gru")}
     return "\n".join(
-        f"{value:g}" if each == "hybrid" else f"{each.upper()} {value:g}"
-        for each, value in known.items()
+        f"{value:g}" if network == "hybrid" else f"{network.upper()} {value:g}"
+        for network, value in values.items()
         if value is not None and not pd.isna(value)
     )
 
 
 def _cell(row: Errors, name: str) -> str:
     digits = {"mae": 4, "mse": 6, "rmse": 4, "mae_points": 1, "mse_points": 0, "rmse_points": 1}[name]
-    spread = row[f"{name}_sd"]
-    return f"{row[name]:,.{digits}f}" + ("" if spread is None or pd.isna(spread) else f" ± {spread:,.{digits}f}")
+    deviation = row[f"{name}_sd"]
+    return f"{row[name]:,.{digits}f}" + (
+        "" if deviation is None or pd.isna(deviation) else f" ± {deviation:,.{digits}f}"
+    )
 
 
 def _title(name: str) -> str:

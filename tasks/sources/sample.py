@@ -1,7 +1,7 @@
-"""Daily bars of two indices, 1999-01-04 to 2018-12-31, without a network or a file.
+"""Sample source: daily bars of two indices, 1999-01-04 to 2018-12-31, without network or files.
 
-They are package data of `arch` (`arch.data.sp500`, `arch.data.nasdaq`): the S&P 500 and the NASDAQ Composite as Yahoo
-had them. Both are price indices: no splits, no dividends, and adj_close equals close.
+The bars are package data of `arch` (`arch.data.sp500`, `arch.data.nasdaq`): the S&P 500 and the NASDAQ Composite as
+published by Yahoo. Both are price indices without splits or dividends, so adj_close equals close.
 """
 
 import functools
@@ -10,40 +10,49 @@ from datetime import date, datetime
 
 import pandas as pd
 
-from model.quality import FINDING_TYPES
+from model.frames import FINDING_TYPES
 from tasks.calendars import last_closed_session
-from tasks.sources import ACTION_TYPES, BAR_TYPES, INSTRUMENT_TYPES, Fetched, Outcome, SourceOutcome, spans, stack
+from tasks.sources.base import (
+    ACTION_TYPES,
+    BAR_TYPES,
+    INSTRUMENT_TYPES,
+    Fetched,
+    Outcome,
+    SourceOutcome,
+    session_spans,
+    stack,
+)
 
 EXCHANGES = {"^GSPC": "XNYS", "^IXIC": "XNAS"}
 
 
 class SampleSource:
-    """The two sample indices as a price source; see `tasks.sources.Source`."""
+    """Price source of the two sample indices; see `tasks.sources.base.Source`."""
 
     kind = "sample"
     default_universe = "sample"
 
     def instruments(self) -> pd.DataFrame:
-        """Both indices with their exchange, currency, first and last session."""
+        """List both indices; see `tasks.sources.base.Source`."""
         return _instruments(_bars())
 
     def fetch(self, firsts: Mapping[str, date | None], now: datetime) -> Fetched:
-        """Bars up to the last session closed at `now`, no actions, no findings; see `tasks.sources.Source`."""
+        """Fetch bars up to the last session closed at `now`; see `tasks.sources.base.Source`."""
         frames, outcomes = [], []
-        everything = _bars()
+        all_bars = _bars()
         for symbol, first in firsts.items():
             if symbol not in EXCHANGES:
                 reason = f"the sample has only {' and '.join(EXCHANGES)}"
                 outcomes.append(SourceOutcome(symbol, Outcome.MISSING, reason))
                 continue
             last_closed = pd.Timestamp(last_closed_session(EXCHANGES[symbol], now))
-            is_wanted = (everything["symbol"] == symbol) & (everything["session"] <= last_closed)
+            is_requested = (all_bars["symbol"] == symbol) & (all_bars["session"] <= last_closed)
             if first is not None:
-                is_wanted &= everything["session"] >= pd.Timestamp(first)
-            frames.append(everything[is_wanted])
+                is_requested &= all_bars["session"] >= pd.Timestamp(first)
+            frames.append(all_bars[is_requested])
             outcomes.append(
                 SourceOutcome(symbol, Outcome.OK)
-                if is_wanted.any()
+                if is_requested.any()
                 else SourceOutcome(
                     symbol, Outcome.MISSING, f"no prices from {first or 'the start'} to {last_closed:%Y-%m-%d}"
                 )
@@ -53,14 +62,14 @@ class SampleSource:
 
 
 def _instruments(bars: pd.DataFrame) -> pd.DataFrame:
-    table = spans(bars)
+    table = session_spans(bars)
     table = table.assign(exchange_mic=table["symbol"].map(EXCHANGES), currency_code="USD", bar_interval="daily")
     return stack([table], INSTRUMENT_TYPES)
 
 
 @functools.lru_cache(maxsize=1)
 def _bars() -> pd.DataFrame:
-    # Imported here: reading the package data is all that `arch` is needed for.
+    # Imported here: `arch` takes a second to load and only its data are needed.
     import arch.data.nasdaq
     import arch.data.sp500
 

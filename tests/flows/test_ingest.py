@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import tasks.month.fetch
-from flows.ingest import backfill_prices
+from flows.ingest import ingest_prices
 from tasks.database import get_store
 from tasks.errors import PricesIncompleteError
 from tests.support.database import write_prices
@@ -20,12 +20,12 @@ def counts(url: str) -> dict[str, int]:
     return {table: query(url, f"select count(*) from {table}")[0][0] for table in tables}
 
 
-def test_backfill_prices_stores_checks_and_says_so(
+def test_ingest_prices_stores_checks_and_says_so(
     machine: None, database_url: str, index_bars: pd.DataFrame, tmp_path: Path
 ) -> None:
     faulty = index_bars.copy()
     faulty.loc[100, ["high", "close"]] = [1.0, faulty.loc[100, "close"]]  # a high below the low
-    summary = backfill_prices(write_prices(tmp_path / "p.csv", faulty))
+    summary = ingest_prices(write_prices(tmp_path / "p.csv", faulty))
     assert summary.universe == "p"
     assert summary.outcomes["outcome"].tolist() == ["ok", "ok"]
     assert summary.outcomes["first_session"].tolist() == [pd.Timestamp("1999-01-04")] * 2
@@ -39,23 +39,23 @@ def test_backfill_prices_stores_checks_and_says_so(
     assert (symbol, pd.Timestamp(session), treatment) == (*faulty.loc[100, ["ticker", "date"]], "excluded")
 
 
-def test_backfill_prices_again_writes_no_price(
+def test_ingest_prices_again_writes_no_price(
     machine: None, database_url: str, index_bars: pd.DataFrame, tmp_path: Path
 ) -> None:
     source = write_prices(tmp_path / "p.csv", index_bars)
-    backfill_prices(source)
+    ingest_prices(source)
     tables = "market.daily_bar", "market.bar_revision", "market.corporate_action", "market.instrument", "market.finding"
 
     def versions() -> list[object]:
         return [query(database_url, f"select ctid::text, xmin::text from {table} order by 1") for table in tables]
 
     before = versions()
-    backfill_prices(source)
-    backfill_prices(source, first=date(1999, 1, 1))
+    ingest_prices(source)
+    ingest_prices(source, first=date(1999, 1, 1))
     assert versions() == before
 
 
-def test_backfill_prices_goes_on_where_it_was_killed(
+def test_ingest_prices_goes_on_where_it_was_killed(
     machine: pytest.MonkeyPatch, database_url: str, index_bars: pd.DataFrame, tmp_path: Path
 ) -> None:
     """What was stored before stays, and the next run completes the rest."""
@@ -70,10 +70,10 @@ def test_backfill_prices_goes_on_where_it_was_killed(
     with machine.context() as broken:
         broken.setattr(tasks.month.fetch, "_store_fetched", store_one)
         with pytest.raises(KeyboardInterrupt):
-            backfill_prices(source, chunk_symbols=1)
+            ingest_prices(source, chunk_symbols=1)
     assert query(database_url, "select distinct symbol from market.daily_bar") == [("COMP",)]
     first_versions = query(database_url, "select xmin::text, ctid::text from market.daily_bar order by 2")
-    summary = backfill_prices(source, chunk_symbols=1)
+    summary = ingest_prices(source, chunk_symbols=1)
     assert summary.outcomes["outcome"].tolist() == ["ok", "ok"]
     assert counts(database_url)["market.daily_bar"] == len(index_bars)
     kept = query(
@@ -82,21 +82,21 @@ def test_backfill_prices_goes_on_where_it_was_killed(
     assert kept == first_versions
 
 
-def test_backfill_prices_with_nothing_to_store_says_why(
+def test_ingest_prices_with_nothing_to_store_says_why(
     machine: None, database_url: str, index_bars: pd.DataFrame, tmp_path: Path
 ) -> None:
     """Another company's prices under a known symbol: nothing is overwritten."""
     index = index_bars[index_bars["ticker"] == "SPX"]
-    backfill_prices(write_prices(tmp_path / "p.csv", index))
+    ingest_prices(write_prices(tmp_path / "p.csv", index))
     before = counts(database_url)
     other = index_bars[index_bars["ticker"] == "COMP"].assign(ticker="SPX")
     with pytest.raises(PricesIncompleteError, match="SPX: rejected, its prices contradict most of those stored"):
-        backfill_prices(write_prices(tmp_path / "p.csv", other))
+        ingest_prices(write_prices(tmp_path / "p.csv", other))
     assert counts(database_url) == before
     assert query(database_url, "select outcome from ops.download order by known_at") == [("ok",), ("rejected",)]
 
 
-def test_backfill_prices_of_six_downloads_of_the_same_bars(
+def test_ingest_prices_of_six_downloads_of_the_same_bars(
     machine: None, database_url: str, shared_data: Path, tmp_path: Path
 ) -> None:
     """Downloads of 2014-2016 as made in 2017, 2018, 2021, 2023, 2024 and 2025: restated for every later split.
@@ -109,7 +109,7 @@ def test_backfill_prices_of_six_downloads_of_the_same_bars(
     for name, download in vintages.groupby("vintage", sort=True):
         # Six significant digits, and no step of adj_close, which is of another basis in each of them.
         file = download.drop(columns="vintage").assign(adj_close=download["close"])
-        summary = backfill_prices(write_prices(tmp_path / "vintage.csv", file), first=date(2014, 1, 1))
+        summary = ingest_prices(write_prices(tmp_path / "vintage.csv", file), first=date(2014, 1, 1))
         moments.append((str(name), summary, datetime.now(UTC)))
     raw = vintages[vintages["vintage"] == "2017-03_raw_close"].set_index(["ticker", "date"])["close"]
     names = sorted(raw.index.levels[0].intersection(raw.index.get_level_values(0)))

@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 import tasks.month.fetch
-from flows.ingest import backfill_prices
+from flows.ingest import ingest_prices
 from tasks.calendars import last_closed_session
-from tasks.sources.yahoo.source import Limits, YahooSource
+from tasks.sources.yahoo.pace import Limits
+from tasks.sources.yahoo.source import YahooSource
 from tests.support.rows import query
 from tests.support.yahoo_server import Fault, YahooServer, make_result
 
@@ -38,7 +39,7 @@ def yahoo(machine: pytest.MonkeyPatch, yahoo_server: YahooServer, tmp_path: Path
         )
 
     machine.setattr(tasks.month.fetch, "open_request_source", open_source)
-    machine.setattr("tasks.plans.month.open_request_source", open_source)
+    machine.setattr("tasks.plans.prices.open_request_source", open_source)
     return yahoo_server
 
 
@@ -59,7 +60,7 @@ def stored_closes(url: str) -> dict[tuple[str, str], float]:
     return {(symbol, session): close for symbol, session, close in rows}
 
 
-def test_backfill_prices_of_200_symbols_of_which_40_fail_in_every_way(
+def test_ingest_prices_of_200_symbols_of_which_40_fail_in_every_way(
     yahoo: YahooServer, database_url: str, tmp_path: Path
 ) -> None:
     """Right outcomes, nothing wrong stored, a second run that completes what recovered, requests within the budget."""
@@ -87,7 +88,7 @@ def test_backfill_prices_of_200_symbols_of_which_40_fail_in_every_way(
         return "rate_limited" if fault is Fault.RATE_LIMITED else "source_error"
 
     universe = write_universe(tmp_path / "two_hundred.csv", SYMBOLS)
-    summary = backfill_prices("yahoo", universe=universe)
+    summary = ingest_prices("yahoo", universe=universe)
 
     assert summary.outcomes.set_index("symbol")["outcome"].to_dict() == {
         each: expected_outcome(each) for each in SYMBOLS
@@ -104,7 +105,7 @@ def test_backfill_prices_of_200_symbols_of_which_40_fail_in_every_way(
     for symbol in recovering:
         yahoo.fail(symbol, Fault.NOT_FOUND, times=0)
     before, asked_before = yahoo.chart_requests, dict(query(database_url, "select symbol, known_at from ops.download"))
-    summary = backfill_prices("yahoo", universe=universe)
+    summary = ingest_prices("yahoo", universe=universe)
 
     come = {*healthy, *recovering}
     assert summary.outcomes.set_index("symbol")["outcome"].to_dict() == {
@@ -119,19 +120,19 @@ def test_backfill_prices_of_200_symbols_of_which_40_fail_in_every_way(
     assert set(asked_before) == set(SYMBOLS)
 
 
-def test_backfill_prices_asks_for_what_is_missing_only(yahoo: YahooServer, database_url: str, tmp_path: Path) -> None:
+def test_ingest_prices_asks_for_what_is_missing_only(yahoo: YahooServer, database_url: str, tmp_path: Path) -> None:
     """The overlap for what is there, everything for what is new, nothing for what can have no newer bar."""
     old = closes_of(1)
     today = {**old, f"{NEWEST:%Y-%m-%d}": 11.0}
     yahoo.results |= {"OLD": make_result(old), "DONE": make_result(today)}
-    backfill_prices("yahoo", symbols=["OLD", "DONE"])
+    ingest_prices("yahoo", symbols=["OLD", "DONE"])
     query(
         database_url,
         "update ops.download set known_at = known_at + interval '1 day' where symbol = 'DONE' returning symbol",
     )
     yahoo.queries.clear()
     yahoo.results["NEW"] = make_result(today)
-    summary = backfill_prices("yahoo", symbols=["OLD", "DONE", "NEW"])
+    summary = ingest_prices("yahoo", symbols=["OLD", "DONE", "NEW"])
     assert summary.outcomes["outcome"].tolist() == ["ok", "ok", "ok"]
     assert set(yahoo.queries) == {"OLD", "NEW"}
     firsts = {
@@ -142,18 +143,18 @@ def test_backfill_prices_asks_for_what_is_missing_only(yahoo: YahooServer, datab
     assert firsts["NEW"] < date(1980, 1, 1)
 
 
-def test_backfill_prices_never_overwrites_a_history_that_yahoo_restated_in_silence(
+def test_ingest_prices_never_overwrites_a_history_that_yahoo_restated_in_silence(
     yahoo: YahooServer, database_url: str
 ) -> None:
     """A 4:1 split of which no event tells: the factor is undone, the split is learnt, no bar is revised."""
     old = closes_of(1)
     yahoo.results["A"] = make_result(old)
-    backfill_prices("yahoo", symbols=["A"])
+    ingest_prices("yahoo", symbols=["A"])
     newest = f"{NEWEST:%Y-%m-%d}"
     last = old[SESSIONS[-1]]
     restated = {session: close / 4 for session, close in old.items()} | {newest: last / 4 * 1.01}
     yahoo.results["A"] = make_result(restated, volume=4_000)
-    summary = backfill_prices("yahoo", symbols=["A"])
+    summary = ingest_prices("yahoo", symbols=["A"])
     assert "splits: 4 on" in summary.outcomes["reason"].iloc[0]
     assert stored_closes(database_url) == pytest.approx(
         {("A", session): close for session, close in {**old, newest: last / 4 * 1.01}.items()}

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 import flows.monthly
-from flows.ingest import backfill_prices
+from flows.ingest import ingest_prices
 from flows.monthly import monthly_forecast
 from flows.replay import replay_run
 from tasks.errors import BadRequestError, DamagedModelError
-from tasks.research.replay import compare_rows, explain_replay, outcome_sentence
+from tasks.research.replay import explain_replay, outcome_sentence
 from tests.support.database import damage, snapshot, write_prices
 from tests.support.rows import query
 
@@ -42,13 +42,13 @@ def test_replay_run_of_a_fresh_run_is_identical_to_the_bit(machine: None, databa
         database_url, "select weights_sha256, data_fingerprint, verdict_reason from forecast.model_version"
     )
     assert (replay.retrained_sha256, replay.stored_fingerprint) == (sha256, fingerprint)
-    assert outcome_sentence(replay) == "Run 1 is replayed: 72 of 72 rows are identical to the bit."
+    assert outcome_sentence(replay) == "The replay of run 1 is identical to the bit: 72 of 72 rows."
     explained = "\n".join(explain_replay(replay))
     for expected in (
         "sample (sample) from 2018-12",
         reason,
         "fingerprint",
-        "the same versions as then",
+        "the same versions as in the run",
         "same weights",
     ):
         assert expected in explained
@@ -65,7 +65,7 @@ def test_replay_run_stays_identical_when_the_past_is_corrected(
     restated.loc[restated["date"] < "2012-03-01", "adj_close"] *= 0.97
     is_corrected = (restated["ticker"] == "SPX") & (restated["date"] == "2010-05-03")
     restated.loc[is_corrected, ["close", "adj_close", "high"]] *= 1.02
-    backfill_prices(write_prices(tmp_path / "p.csv", restated), first=date(1999, 1, 1))
+    ingest_prices(write_prices(tmp_path / "p.csv", restated), first=date(1999, 1, 1))
     assert query(database_url, "select count(*) from market.corporate_action where kind = 'dividend'")[0][0] >= 2
     assert query(database_url, "select symbol, session from market.bar_revision") == [("SPX", date(2010, 5, 3))]
 
@@ -97,7 +97,7 @@ def test_replay_run_trains_a_kept_and_fine_tuned_model_once_more_from_its_own_mo
     assert (replay.model.model_version_id, replay.model.parent_id, replay.stored_fingerprint) == (2, 1, None)
     explained = "\n".join(explain_replay(replay))
     assert "fine_tune from model 1 by run 2" in explained
-    assert "the model was kept" in explained
+    assert "the run kept its model" in explained
 
 
 def test_replay_run_says_which_row_was_tampered_with(machine: None, database_url: str) -> None:
@@ -123,13 +123,13 @@ def test_replay_run_says_which_row_was_tampered_with(machine: None, database_url
     sentence = outcome_sentence(replay)
     for expected in (
         "1 of 71 rows differ",
-        "^IXIC, 3 months ahead, baseline, q50 was",
-        "1 rows are not stored (the first: ^GSPC, 12 months ahead, persistence)",
-        "the months of 1 symbols are not those of then (the first: ^GSPC, naive_mae)",
-        "fingerprint is not the one stored",
+        "^IXIC, 3 months ahead, baseline, q50 stored",
+        "1 rows are not stored (first: ^GSPC, 12 months ahead, persistence)",
+        "the months of 1 symbols have changed (first: ^GSPC, naive_mae)",
+        "fingerprint of the months differs from the stored one",
     ):
         assert expected in sentence
-    assert any("numpy 1.0 then" in line for line in explain_replay(replay))
+    assert any("numpy 1.0 in the run" in line for line in explain_replay(replay))
 
 
 def test_replay_run_answers_in_one_sentence_when_there_is_nothing_to_replay(
@@ -143,12 +143,12 @@ def test_replay_run_answers_in_one_sentence_when_there_is_nothing_to_replay(
         with pytest.raises(KeyboardInterrupt):
             monthly_forecast(as_of=date(2018, 12, 31), source="sample")
     for run_id in (0, 99, 2**70):
-        with pytest.raises(BadRequestError, match=f"There is no run {run_id} here"):
+        with pytest.raises(BadRequestError, match=f"Run {run_id} does not exist in this database"):
             replay_run(run_id)
     for status, finished_at, sentence in (
-        ("failed", "now()", "Run 1 failed and published nothing, so there is nothing to replay: It was interrupted."),
-        ("abandoned", "now()", "Run 1 was abandoned and published nothing"),
-        ("running", "null", "Run 1 is not over yet"),
+        ("failed", "now()", "Only published runs can be replayed; run 1 failed: "),
+        ("abandoned", "now()", "run 1 was abandoned"),
+        ("running", "null", "run 1 is in progress"),
     ):
         query(database_url, f"update ops.run set status = '{status}', finished_at = {finished_at}")
         with pytest.raises(BadRequestError, match=sentence) as refused:
@@ -161,22 +161,3 @@ def test_replay_run_names_the_damaged_model(machine: None, database_url: str) ->
     damage(database_url, 1)
     with pytest.raises(DamagedModelError, match="Model 1 is damaged"):
         replay_run(1)
-
-
-def test_compare_rows_finds_values_and_rows_whatever_the_order() -> None:
-    stored = pd.DataFrame(
-        {
-            "symbol": ["A", "A", "B"],
-            "horizon": [1, 2, 1],
-            "forecaster": "hybrid",
-            "q10": [-0.1, -0.2, -0.3],
-            "q50": [0.0, 0.1, 0.2],
-        }
-    )
-    made = stored.iloc[[2, 0]].assign(q50=[0.2, 0.5], extra="x")
-    differing, one_sided = compare_rows(stored, made)
-    assert differing.to_dict("records") == [
-        {"symbol": "A", "horizon": 1, "forecaster": "hybrid", "quantile": "q50", "stored": 0.0, "replayed": 0.5}
-    ]
-    assert one_sided.to_dict("records") == [{"symbol": "A", "horizon": 2, "forecaster": "hybrid", "lacks": "replayed"}]
-    assert [len(part) for part in compare_rows(stored, stored)] == [0, 0]

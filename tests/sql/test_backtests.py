@@ -214,7 +214,10 @@ def test_backtest_scorecard_is_of_the_newest_of_each_refit(store: Store, databas
 
 
 def test_backtest_scorecard_has_the_columns_of_the_scorecard(database_url: str) -> None:
-    columns = "select column_name from information_schema.columns where table_name = '{}' order by ordinal_position"
+    columns = (
+        "select column_name from information_schema.columns "
+        "where table_schema = 'report' and table_name = '{}' order by ordinal_position"
+    )
     live, backtest = (
         [name for (name,) in query(database_url, columns.format(view))] for view in ("scorecard", "backtest_scorecard")
     )

@@ -89,7 +89,7 @@ def test_upgrade_keeps_the_rows_that_are_there(empty_database_url: str) -> None:
     assert query(empty_database_url, "select universe, status from report.run_history") == [("u", "running")]
 
 
-STALE = "comment on schema report is 'What an analyst reads. views 0000000000000000'"
+STALE = "comment on schema report is 'Views for analysts. (fingerprint 0000000000000000)'"
 
 
 def test_upgrade_rebuilds_views_whose_text_has_changed(store: Store, database_url: str) -> None:

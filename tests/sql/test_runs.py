@@ -315,7 +315,7 @@ def make_publication(**changes: Any) -> Publication:
             weights_sha256="0" * 64,
         ),
         "kept_model_id": None,
-        "coefficients": pd.DataFrame({"horizon": [1], "term": ["centre"], "value": [0.01]}),
+        "coefficients": pd.DataFrame({"horizon": [1], "term": ["location"], "value": [0.01]}),
         "backtest_errors": pd.DataFrame(
             {
                 "origin_month": [date(2019, 1, 1)],
@@ -386,6 +386,8 @@ def make_errors(run_id: int, actual: float = 0.03) -> pd.DataFrame:
             "actual_log_return": actual,
             "error": -actual,
             "crps": [0.01, 0.02, 0.04],
+            "winkler_80": 0.1,
+            "winkler_95": 0.2,
             "is_covered_80": [True, True, False],
             "is_covered_95": True,
             "is_direction_right": [True, True, False],
@@ -618,7 +620,7 @@ def test_begin_run_marks_what_was_left_running_of_its_month_alone(store: Store, 
     begin(store, month_key(2019, 12, "other"))
     begin(store)
     assert query(database_url, "select status, message from ops.run order by run_id") == [
-        ("abandoned", "its process ended without a word"),
+        ("abandoned", "its process ended before the run did"),
         ("running", None),
         ("running", None),
         ("running", None),

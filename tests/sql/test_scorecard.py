@@ -1,8 +1,11 @@
-"""The scorecard, column by column, against other libraries: published through the door, read as an analyst reads it."""
+"""The scorecard, column by column, against other libraries: published by the store, read as an analyst reads it."""
 
+import io
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,8 +22,9 @@ from scipy import stats
 from utilsforecast import losses
 
 from model.evaluation.metrics import score_forecasts
-from model.evaluation.significance import compare
-from sql.store import ModelVersion, MonthKey, Publication, Store
+from sql.scores import complete_scores
+from sql.store import Backtest, ModelVersion, MonthKey, Publication, Store
+from tasks.database import SCORE_FUNCTIONS
 from tests.support.other_scores import (
     INTERVALS,
     LEVELS,
@@ -35,7 +39,7 @@ from tests.support.rows import query
 
 FORECASTERS = ("hybrid", "baseline", "persistence")
 ERROR_COLUMNS = ["run_id", "symbol", "horizon", "forecaster", "actual_log_return", "error", "crps"]
-ERROR_COLUMNS += ["is_covered_80", "is_covered_95", "is_direction_right"]
+ERROR_COLUMNS += ["winkler_80", "winkler_95", "is_covered_80", "is_covered_95", "is_direction_right"]
 WINDOWS = (3, 12, 60, None)
 FIRST = pd.Timestamp("2010-01-01")
 _names = itertools.count(1)
@@ -43,11 +47,11 @@ _names = itertools.count(1)
 
 @dataclass(frozen=True)
 class History:
-    """Months of forecasts of a universe of its own, and what came of them."""
+    """Months of forecasts of one universe, with their outcomes."""
 
     universe: str
     rows: pd.DataFrame
-    """A row a symbol, origin, horizon and forecaster; `actual` is NaN where the outcome is not known."""
+    """One row per symbol, origin, horizon and forecaster; `actual` is NaN without a known outcome."""
 
 
 def make_history(
@@ -60,28 +64,28 @@ def make_history(
     currencies: Sequence[str] = ("USD",),
     decimals: int = 12,
 ) -> History:
-    """Forecasts from so many months on, each horizon's outcomes known as far as `months` reaches.
+    """Make forecasts from so many months, with the outcomes of target months up to the last one.
 
-    A new model every eight months; the baseline is served in every third. Few decimals make ties.
+    A new model every eight months; the baseline is served in every third month. Few decimals make ties.
     """
     rng = np.random.default_rng(seed)
     names = [f"S{place:02}" for place in range(symbols)]
-    expected = pd.Series(rng.uniform(0.01, 0.1, symbols).round(decimals), names)
+    movement = pd.Series(rng.uniform(0.01, 0.1, symbols).round(decimals), names)
     sectors = pd.Series([("Energy", "Utilities", None)[place % 3] for place in range(symbols)], names, dtype=object)
     exchanges = pd.Series([("XNYS", "XNAS")[place % 2] for place in range(symbols)], names)
-    money = pd.Series([currencies[place % len(currencies)] for place in range(symbols)], names)
+    currency = pd.Series([currencies[place % len(currencies)] for place in range(symbols)], names)
     parts = []
     for month, horizon in itertools.product(range(months), horizons):
-        width = expected.to_numpy() * math.sqrt(horizon)
+        width = movement.to_numpy() * math.sqrt(horizon)
         market = rng.normal(0.004, 0.03 * math.sqrt(horizon))
         actual = (market + rng.normal(size=symbols) * width).round(decimals)
         actual[rng.random(symbols) < share_unknown] = np.nan
         if month + horizon > months:
             actual[:] = np.nan
         for forecaster in FORECASTERS:
-            centre = rng.normal(0.003, 0.01, symbols).round(decimals) * (forecaster != "persistence")
-            spread = width * {"hybrid": 1.0, "baseline": 1.1, "persistence": 1.5}[forecaster]
-            quantiles = centre[:, None] + spread[:, None] * stats.norm.ppf(LEVELS)
+            location = rng.normal(0.003, 0.01, symbols).round(decimals) * (forecaster != "persistence")
+            scale = width * {"hybrid": 1.0, "baseline": 1.1, "persistence": 1.5}[forecaster]
+            quantiles = location[:, None] + scale[:, None] * stats.norm.ppf(LEVELS)
             part = pd.DataFrame(quantiles, columns=QUANTILES)
             parts.append(
                 part.assign(
@@ -102,8 +106,8 @@ def make_history(
             FIRST + pd.DateOffset(months=int(month + horizon))
             for month, horizon in zip(rows["month"], rows["horizon"], strict=True)
         ],
-        naive_mae=rows["symbol"].map(expected),
-        currency_code=rows["symbol"].map(money),
+        naive_mae=rows["symbol"].map(movement),
+        currency_code=rows["symbol"].map(currency),
         sector=rows["symbol"].map(sectors),
         exchange_mic=rows["symbol"].map(exchanges),
     )
@@ -136,7 +140,7 @@ def begin(store: Store, history: History, month: int, correction: int = 0) -> in
 
 
 def publication(**parts: Any) -> Publication:
-    """A publication of nothing but the parts given."""
+    """Make a publication that is empty but for the parts given."""
     nothing = pd.DataFrame()
     whole: dict[str, Any] = {
         "served": "hybrid",
@@ -159,7 +163,7 @@ def publication(**parts: Any) -> Publication:
 
 
 def errors_of(history: History, run_ids: dict[int, int], rows: pd.DataFrame) -> pd.DataFrame:
-    """The errors of forecasts, as the program makes them."""
+    """Score forecasts as the program does."""
     actuals = rows.rename(columns={"actual": "log_return"}).drop_duplicates(["symbol", "origin_month", "horizon"])
     forecasts = rows[["symbol", "origin_month", "target_month", "horizon", "forecaster", *QUANTILES]]
     scored = score_forecasts(forecasts, actuals)
@@ -168,17 +172,17 @@ def errors_of(history: History, run_ids: dict[int, int], rows: pd.DataFrame) -> 
     return scored[ERROR_COLUMNS]
 
 
-def publish(store: Store, url: str, history: History) -> dict[int, int]:
-    """Publish every month of a history, each with the errors of what has happened by then; run ids by month."""
+def publish(store: Store, url: str, history: History, *, on_month: Callable[[], None] = lambda: None) -> dict[int, int]:
+    """Publish every month of a history, each with the errors of the outcomes known by then; run ids by month."""
     locate(url, history.rows)
     rows, run_ids, model_id = history.rows, dict[int, int](), None
     last = int(rows["month"].max())
-    for month in range(last + 2):  # one month more than is forecast from: then everything has happened
+    for month in range(last + 2):  # one month more than there are forecasts: then all outcomes are known
         run_ids[month] = begin(store, history, month)
-        own = rows[rows["month"] == month]
-        happened = rows[(rows["target_month"] == FIRST + pd.DateOffset(months=month)) & rows["actual"].notna()]
+        forecasts = rows[rows["month"] == month]
+        outcomes = rows[(rows["target_month"] == FIRST + pd.DateOffset(months=month)) & rows["actual"].notna()]
         new_model = None
-        if month % 8 == 0 and len(own):
+        if month % 8 == 0 and len(forecasts):
             new_model = ModelVersion(
                 kind="retrain",
                 trained_through=FIRST.date(),
@@ -190,7 +194,7 @@ def publish(store: Store, url: str, history: History) -> dict[int, int]:
                 weights_sha256="0" * 64,
             )
         origin = ["symbol", "origin_month", "origin_close", "currency_code", "naive_mae", "sector"]
-        said = ["symbol", "origin_month", "horizon", "target_month", "forecaster", "is_served", *QUANTILES]
+        columns = ["symbol", "origin_month", "horizon", "target_month", "forecaster", "is_served", *QUANTILES]
         store.publish(
             run_ids[month],
             publication(
@@ -199,18 +203,20 @@ def publish(store: Store, url: str, history: History) -> dict[int, int]:
                 kept_model_id=None if new_model else model_id,
                 coefficients=pd.DataFrame(columns=["horizon"]),
                 backtest_errors=pd.DataFrame(columns=["origin_month"]),
-                origins=own[origin].drop_duplicates("symbol").assign(origin_session=FIRST.date()),
-                forecasts=own[said],
-                errors=errors_of(history, run_ids, happened) if len(happened) else pd.DataFrame(columns=ERROR_COLUMNS),
+                origins=forecasts[origin].drop_duplicates("symbol").assign(origin_session=FIRST.date()),
+                forecasts=forecasts[columns],
+                errors=errors_of(history, run_ids, outcomes) if len(outcomes) else pd.DataFrame(columns=ERROR_COLUMNS),
             ),
             finished_at=moment_of(month),
         )
         if new_model is not None:
             ((model_id,),) = query(url, "select max(model_version_id) from forecast.model_version")
+        on_month()
     return run_ids
 
 
 def locate(url: str, rows: pd.DataFrame) -> None:
+    """Store the instruments, with their exchanges."""
     listed = rows[["symbol", "exchange_mic", "currency_code"]].drop_duplicates("symbol")
     for symbol, mic, currency in listed.itertuples(index=False):
         query(
@@ -221,7 +227,7 @@ def locate(url: str, rows: pd.DataFrame) -> None:
 
 
 def symbol_groups(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Every group of symbols with its rows, scored or not."""
+    """Yield every symbol group with its rows, scored or not."""
     yield "all", rows
     origins = rows.drop_duplicates("symbol").sort_values(["naive_mae", "symbol"])
     if len(origins) >= 9:
@@ -235,29 +241,29 @@ def symbol_groups(rows: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def mean_losses(parts: dict[Any, pd.DataFrame]) -> pd.DataFrame:
-    """Losses by utilsforecast of every part, by its place among them."""
+    """Compute the losses of every part by utilsforecast; the index is the place of the part."""
     stacked = pd.concat(parts.values(), keys=range(len(parts)), names=["unique_id"]).reset_index(level=0)
     frame = stacked[["unique_id", *QUANTILES]].assign(y=stacked["actual"], m=stacked["q50"])
     for level, lower, upper in INTERVALS:
         frame = frame.assign(**{f"m-lo-{level}": stacked[lower], f"m-hi-{level}": stacked[upper]})
     prices = pd.DataFrame({"unique_id": stacked["unique_id"], "y": stacked["price"], "m": stacked["price_q50"]})
-    found = {name: getattr(losses, name)(frame, ["m"]) for name in ("mae", "mse", "rmse")}
-    found |= {f"{name}_price": getattr(losses, name)(prices, ["m"]) for name in ("mae", "mse", "rmse")}
-    found |= {f"coverage_{level}": losses.coverage(frame, ["m"], level=level) for level in (80, 95)}
-    found["pinball"] = losses.mqloss(frame, {"m": QUANTILES}, LEVELS)
-    return pd.DataFrame({name: loss.set_index("unique_id")["m"] for name, loss in found.items()})
+    means = {name: getattr(losses, name)(frame, ["m"]) for name in ("mae", "mse", "rmse")}
+    means |= {f"{name}_price": getattr(losses, name)(prices, ["m"]) for name in ("mae", "mse", "rmse")}
+    means |= {f"coverage_{level}": losses.coverage(frame, ["m"], level=level) for level in (80, 95)}
+    means["pinball"] = losses.mqloss(frame, {"m": QUANTILES}, LEVELS)
+    return pd.DataFrame({name: loss.set_index("unique_id")["m"] for name, loss in means.items()})
 
 
 def expected_scores(
     made: int, scored: pd.DataFrame, references: pd.DataFrame, means: pd.Series, forecaster: str, horizon: int
 ) -> dict[str, Any]:
-    """What a row of the scorecard must be.
+    """Compute a row of the scorecard.
 
     Args:
-        made: Forecasts, with and without an outcome.
-        scored: Those of them with one, oldest first.
-        references: Those of all forecasters.
-        means: Of `mean_losses`.
+        made: Forecasts with and without a known outcome.
+        scored: Those with a known outcome, oldest first.
+        references: Scored forecasts of all forecasters.
+        means: Row of `mean_losses`.
         forecaster: One of FORECASTERS, or served.
         horizon: Months ahead.
     """
@@ -291,35 +297,35 @@ def expected_scores(
         values[f"kupiec_p_{level}"] = kupiec_p(covered, forecasts, level / 100, horizon)
         values[f"kupiec_p_{level}_if_independent"] = float(stats.chi2.sf(ratio, 1))
     for name in ("persistence", "baseline"):
-        theirs = references[references["forecaster"] == name]
-        difference = (months["crps"].mean() - theirs.groupby("origin_month")["crps"].mean()).to_numpy()
-        total = theirs["crps"].sum()
+        reference = references[references["forecaster"] == name]
+        difference = (months["crps"].mean() - reference.groupby("origin_month")["crps"].mean()).to_numpy()
+        total = reference["crps"].sum()
         values[f"skill_vs_{name}"] = 1 - scored["crps"].sum() / total if total > 0 else None
         values[f"p_vs_{name}"] = None if forecaster == name else better_p(difference, horizon)
     return values
 
 
 def rank_ic(scored: pd.DataFrame) -> float | None:
-    """Mean of the months that have a correlation of ranks."""
+    """Mean rank correlation of the months that have one."""
     by_month = [
-        spearman(tuple(scored["q50"].to_numpy()[own]), tuple(scored["actual"].to_numpy()[own]))
-        for own in scored.groupby("origin_month").indices.values()
+        spearman(tuple(scored["q50"].to_numpy()[rows]), tuple(scored["actual"].to_numpy()[rows]))
+        for rows in scored.groupby("origin_month").indices.values()
     ]
-    found = [each for each in by_month if each is not None]
-    return float(np.mean(found)) if found else None
+    correlations = [correlation for correlation in by_month if correlation is not None]
+    return float(np.mean(correlations)) if correlations else None
 
 
 def expected_scorecard(history: History) -> dict[tuple[Any, ...], dict[str, Any]]:
-    """Every row that the scorecard must have: version (its place), forecaster, horizon, group, window."""
+    """All rows of the scorecard, by version (its place), forecaster, horizon, group and window."""
     rows = history.rows.sort_values(["origin_month", "symbol"], ignore_index=True)
     scored = with_losses(rows)
     newest = scored["target_month"].max()
     parts: dict[Any, pd.DataFrame] = {}
     sides: dict[Any, tuple[int, pd.DataFrame]] = {}
     for group, members in symbol_groups(rows):
-        # Of months of which nothing is known there is no row.
+        # A month without any known outcome has no row.
         known = members.groupby(["month", "horizon"])["actual"].transform("count") > 0
-        own = scored[scored["symbol"].isin(members["symbol"])]
+        outcomes = scored[scored["symbol"].isin(members["symbol"])]
         for version, horizon, window in itertools.product(
             (None, *rows["version"].unique()), rows["horizon"].unique(), WINDOWS
         ):
@@ -332,7 +338,7 @@ def expected_scorecard(history: History) -> dict[tuple[Any, ...], dict[str, Any]
                     is_in &= of["target_month"] > newest - pd.DateOffset(months=window)
                 return of[is_in]
 
-            made, of_all = chosen(members[known]), chosen(own)
+            made, of_all = chosen(members[known]), chosen(outcomes)
             for forecaster in (*FORECASTERS, "served") if len(of_all) else ():
                 name, value = ("is_served", True) if forecaster == "served" else ("forecaster", forecaster)
                 key = (version, forecaster, int(horizon), group, window)
@@ -349,9 +355,9 @@ def read_scorecard(url: str, history: History) -> dict[tuple[Any, ...], dict[str
     with psycopg2.connect(url) as connection, connection.cursor() as cursor:
         cursor.execute("select * from report.scorecard where universe = %s", (history.universe,))
         names = [column.name for column in cursor.description or ()]
-        found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
     connection.close()
-    versions = sorted({row["model_version_id"] for row in found} - {None})
+    versions = sorted({row["model_version_id"] for row in rows} - {None})
     return {
         (
             None if row["model_version_id"] is None else versions.index(row["model_version_id"]),
@@ -360,7 +366,7 @@ def read_scorecard(url: str, history: History) -> dict[tuple[Any, ...], dict[str
             row["symbol_group"],
             row["window_months"],
         ): row
-        for row in found
+        for row in rows
     }
 
 
@@ -368,11 +374,11 @@ KEYS = {"source", "universe", "model_version_id", "forecaster", "horizon", "symb
 
 
 def assert_scorecard_is_right(store: Store, url: str, history: History) -> None:
-    """Row by row and column by column, to 1e-9."""
-    found, expected = read_scorecard(url, history), expected_scorecard(history)
-    assert set(found) == set(expected)
+    """Compare every row and column with other libraries, to 1e-9."""
+    scores, expected = read_scorecard(url, history), expected_scorecard(history)
+    assert set(scores) == set(expected)
     for key, values in expected.items():
-        row = found[key]
+        row = scores[key]
         assert set(row) == set(values) | KEYS
         for column, value in values.items():
             if value is None or isinstance(value, str):
@@ -383,15 +389,15 @@ def assert_scorecard_is_right(store: Store, url: str, history: History) -> None:
 
 
 def test_every_column_agrees_with_other_libraries(store: Store, database_url: str) -> None:
-    """Twelve symbols, two sectors, two exchanges, three models, and windows of 3 and 12 months shorter than all."""
+    """Twelve symbols, two sectors, two exchanges, three models, and windows of 3 and 12 months that cut the history."""
     history = make_history(months=17, symbols=12, horizons=(1, 3), seed=1, share_unknown=0.05)
     publish(store, database_url, history)
     assert_scorecard_is_right(store, database_url, history)
-    found = read_scorecard(database_url, history)
-    # No column is empty throughout: each has been compared.
-    for column in {name for row in found.values() for name in row} - KEYS:
-        assert any(row[column] is not None for row in found.values()), column
-    groups = {key[3] for key in found}
+    scores = read_scorecard(database_url, history)
+    # No column is empty in all rows, so each was compared.
+    for column in {name for row in scores.values() for name in row} - KEYS:
+        assert any(row[column] is not None for row in scores.values()), column
+    groups = {key[3] for key in scores}
     assert groups == {
         "all",
         *(f"volatility: {third}" for third in ("low", "middle", "high")),
@@ -415,8 +421,8 @@ def test_every_column_agrees_with_other_libraries(store: Store, database_url: st
     currencies=st.sampled_from([("USD",), ("USD", "EUR")]),
     decimals=st.sampled_from([1, 2, 12]),
 )
-def test_every_column_agrees_whatever_the_shape(store: Store, database_url: str, **shape: Any) -> None:
-    """Few symbols or months, outcomes missing, several currencies, and ties where few decimals are kept."""
+def test_every_column_agrees_for_histories_of_any_shape(store: Store, database_url: str, **shape: Any) -> None:
+    """Few symbols or months, missing outcomes, several currencies, and ties."""
     shape["horizons"] = sorted(shape["horizons"])
     history = make_history(**shape)
     publish(store, database_url, history)
@@ -434,13 +440,13 @@ def publish_scores(
     errors: pd.DataFrame | None = None,
     restated: pd.DataFrame | None = None,
 ) -> int:
-    """A month that forecasts nothing and scores the past; its run."""
+    """Publish a month without forecasts that scores earlier ones; returns its run."""
     nothing = pd.DataFrame(columns=ERROR_COLUMNS)
     run_id = begin(store, history, month)
-    given = publication(
+    month_of_scores = publication(
         errors=nothing if errors is None else errors, restated_errors=nothing if restated is None else restated
     )
-    store.publish(run_id, given, finished_at=moment_of(month))
+    store.publish(run_id, month_of_scores, finished_at=moment_of(month))
     return run_id
 
 
@@ -454,13 +460,13 @@ def scores_of_all(url: str, history: History, columns: str, forecaster: str = "s
 
 
 def state_of(url: str) -> list[list[tuple]]:
-    """First errors, restated ones and months' scores."""
-    tables = ("forecast.forecast_error", "forecast.restated_error", "forecast.month_score")
+    """First errors, restated errors, month scores and the scorecard."""
+    tables = ("forecast.forecast_error", "forecast.restated_error", "forecast.month_score", "forecast.scorecard")
     return [query(url, f"select * from {table} order by 1, 2, 3, 4, 5, 6, 7") for table in tables]
 
 
 def moved(history: History, run_ids: dict[int, int], by: float) -> pd.DataFrame:
-    """Errors of S00's first forecast one month ahead, what happened being so much more than first known."""
+    """Errors of S00's first forecast one month ahead, with an outcome that is higher by `by`."""
     first = history.rows.query("month == 0 and horizon == 1 and symbol == 'S00'")
     return errors_of(history, run_ids, first.assign(actual=first["actual"] + by))
 
@@ -474,42 +480,42 @@ def test_scoring_twice_leaves_the_same_rows(store: Store, database_url: str) -> 
     assert state_of(database_url) == before
 
 
-def test_a_restated_outcome_gets_rows_of_its_own_and_the_first_ones_stay(store: Store, database_url: str) -> None:
+def test_restated_outcomes_are_stored_beside_the_first_errors(store: Store, database_url: str) -> None:
     history = make_history(months=2, symbols=2, horizons=(1,), seed=3)
     run_ids = publish(store, database_url, history)
     first_errors = query(database_url, "select * from forecast.forecast_error order by 1, 2, 3, 4")
-    own = history.rows.query("month == 0 and symbol == 'S00' and is_served").iloc[0]
+    served = history.rows.query("month == 0 and symbol == 'S00' and is_served").iloc[0]
     mae, crps = scores_of_all(database_url, history, "mae, crps")
-    error = abs(own["q50"] - own["actual"])
+    error = abs(served["q50"] - served["actual"])
 
     run_id = publish_scores(store, history, 3, restated=moved(history, run_ids, 0.02))
     assert query(database_url, "select * from forecast.forecast_error order by 1, 2, 3, 4") == first_errors
     rows = query(
         database_url, "select forecaster, revision, actual_log_return, scored_by_run_id from forecast.restated_error"
     )
-    assert sorted(rows) == [(name, 1, pytest.approx(own["actual"] + 0.02), run_id) for name in sorted(FORECASTERS)]
-    found = scores_of_all(database_url, history, "forecasts, restated, mae, mae_restated, crps")
-    restated_mae = mae + (abs(own["q50"] - own["actual"] - 0.02) - error) / 4
-    assert found == (4, 1, mae, pytest.approx(restated_mae), crps)
+    assert sorted(rows) == [(name, 1, pytest.approx(served["actual"] + 0.02), run_id) for name in sorted(FORECASTERS)]
+    scores = scores_of_all(database_url, history, "forecasts, restated, mae, mae_restated, crps")
+    restated_mae = mae + (abs(served["q50"] - served["actual"] - 0.02) - error) / 4
+    assert scores == (4, 1, mae, pytest.approx(restated_mae), crps)
     ((now,),) = query(
         database_url,
         "select restated_log_return from report.forecast_vs_actual where restated_at is not null and is_served",
     )
-    assert now == pytest.approx(own["actual"] + 0.02)
+    assert now == pytest.approx(served["actual"] + 0.02)
 
-    # The same again is no news.
+    # The same outcome again changes nothing.
     before = state_of(database_url)
     publish_scores(store, history, 4, restated=moved(history, run_ids, 0.02))
     assert state_of(database_url) == before
 
-    # Taken back: what is known today is what was known first, and how it came to that is still there.
+    # Restated to the first outcome: both revisions are stored.
     publish_scores(store, history, 5, restated=moved(history, run_ids, 0.0))
     assert query(database_url, "select distinct revision from forecast.restated_error order by 1") == [(1,), (2,)]
     assert scores_of_all(database_url, history, "restated, mae_restated") == (1, pytest.approx(mae))
 
 
 @pytest.mark.parametrize(("by", "rows"), [(0.9e-4, 0), (-0.9e-4, 0), (1.1e-4, 3), (-1.1e-4, 3)])
-def test_an_outcome_is_restated_when_it_moves_by_more_than_a_basis_point(
+def test_outcomes_that_move_by_more_than_a_basis_point_are_restated(
     store: Store, database_url: str, by: float, rows: int
 ) -> None:
     history = make_history(months=1, symbols=1, horizons=(1,), seed=4)
@@ -518,7 +524,7 @@ def test_an_outcome_is_restated_when_it_moves_by_more_than_a_basis_point(
     assert query(database_url, "select count(*) from forecast.restated_error") == [(rows,)]
 
 
-def test_an_outcome_that_comes_late_joins_its_month(store: Store, database_url: str) -> None:
+def test_late_outcomes_join_the_scores_of_their_month(store: Store, database_url: str) -> None:
     """One symbol's bars are missing when the others are scored."""
     history = make_history(months=1, symbols=4, horizons=(1,), seed=5)
     is_late = history.rows["symbol"] == "S01"
@@ -531,8 +537,7 @@ def test_an_outcome_that_comes_late_joins_its_month(store: Store, database_url: 
     assert_scorecard_is_right(store, database_url, history)
 
 
-def test_an_analyst_may_read_scores_with_their_p_values(store: Store, postgres_home: Path, database_url: str) -> None:
-    """The functions behind p-values run with the reader's own rights."""
+def test_analysts_can_read_scores_with_p_values(store: Store, postgres_home: Path, database_url: str) -> None:
     history = make_history(months=6, symbols=3, horizons=(1,), seed=6)
     publish(store, database_url, history)
     password = (postgres_home / "postgres" / "analyst.password").read_text().strip()
@@ -547,54 +552,10 @@ def test_an_analyst_may_read_scores_with_their_p_values(store: Store, postgres_h
     assert len(query(analyst_url, "select winkler_80 from report.forecast_vs_actual")) == 6 * 3 * 3
 
 
-def test_p_values_are_those_the_gate_decides_by(store: Store, database_url: str) -> None:
-    """Whatever the series: short, constant, and with autocovariances that sum to nothing."""
-    rng = np.random.default_rng(7)
-    series = [rng.normal(0.1, 1.0, size) for size in (3, 4, 13, 14, 25, 120)]
-    series += [np.zeros(20), np.full(20, -0.3), np.array([1.0, -1.0, 2.0, 0.0, 3.0]), np.tile([1.0, -1.0], 30)]
-    for difference, horizon in itertools.product(series, (1, 2, 12)):
-        values = ", ".join(map(repr, map(float, difference)))
-        ((found,),) = query(database_url, f"select report.better_p(array[{values}]::float8[], {horizon})")
-        ours = compare(loss=difference, reference=np.zeros(len(difference)), horizon=horizon)
-        expected = None if len(difference) < horizon + 2 else ours.p_one_sided
-        assert found == (None if expected is None else pytest.approx(expected, abs=1e-12)), (difference, horizon)
-
-
-def test_student_t_is_scipys(store: Store, database_url: str) -> None:
-    """One to 500 degrees of freedom, from the middle to far beyond any doubt."""
-    statistics = [0.0, 0.01, 0.3, 1.0, 1.96, 2.6, 5.0, 40.0, 1e6, 1e300, math.inf]
-    cases = [(sign * each, degrees) for each in statistics for sign in (-1, 1) for degrees in (1, 2, 3, 4, 11, 59, 500)]
-    values = ", ".join(f"('{statistic}'::float8, {degrees})" for statistic, degrees in cases)
-    found = query(database_url, f"select s, d, report.student_t_below(s, d) from (values {values}) as v (s, d)")
-    assert len(found) == len(cases)
-    for statistic, degrees, value in found:
-        assert value == pytest.approx(stats.t.cdf(statistic, degrees), abs=1e-13), (statistic, degrees)
-
-
-def test_coverage_by_luck_alone_is_seldom_called_wrong(store: Store, database_url: str) -> None:
-    """By the book a right interval of twenty symbols that move together is called wrong in over 30 cases of 100."""
-    rng = np.random.default_rng(8)
-    months, symbols, bound = 60, 20, stats.norm.ppf(0.9)
-    rejected = np.zeros(2)
-    for _ in range(60):
-        moves = math.sqrt(0.5) * (rng.normal(size=(months, 1)) + rng.normal(size=(months, symbols)))
-        covered = (np.abs(moves) < bound).sum(axis=1)
-        hits = ", ".join(map(str, covered))
-        sizes = f"array_fill({symbols}::float8, array[{months}])"
-        ((own, by_the_book),) = query(
-            database_url,
-            f"select report.coverage_p(array[{hits}]::float8[], {sizes}, 0.8, 1), "
-            f"report.kupiec_p({covered.mean() / symbols}, {months * symbols}, 0.8)",
-        )
-        rejected += np.array([own, by_the_book]) < 0.05
-    assert rejected[0] <= 9  # of 60 at 5 %: more than that in 1 case of 500
-    assert rejected[1] > 15
-
-
-def test_upgrade_adds_up_what_was_scored_before_there_were_scores(empty_database_url: str) -> None:
-    """Two forecasts with errors of 0.03 and -0.01, in a database of an earlier release."""
+def test_upgrade_scores_the_errors_of_an_early_database(empty_database_url: str) -> None:
+    """Two forecasts with errors of 0.03 and -0.01, stored before month scores existed."""
     quantiles = ", ".join(str((place - 6) / 100) for place in range(13))
-    with Store(empty_database_url) as store:
+    with Store(empty_database_url, score_functions=SCORE_FUNCTIONS) as store:
         store.upgrade("0005")
         query(
             empty_database_url,
@@ -614,10 +575,158 @@ def test_upgrade_adds_up_what_was_scored_before_there_were_scores(empty_database
         )
         before = query(empty_database_url, "select * from forecast.forecast_error order by symbol")
         store.upgrade()
-    assert query(empty_database_url, "select * from forecast.forecast_error order by symbol") == before
-    found = query(
+    rows = query(empty_database_url, "select * from forecast.forecast_error order by symbol")
+    assert [row[:-2] for row in rows] == before
+    # Interval scores are new. The actuals -0.03 and 0.01 lie inside -0.04 … 0.04 and -0.06 … 0.06.
+    assert [row[-2:] for row in rows] == [pytest.approx((0.08, 0.12))] * 2
+    scores = query(
         empty_database_url,
         "select forecaster, forecasts, mae, hit_rate from report.scorecard where model_version_id is null "
         "and symbol_group = 'all' and window_months is null order by 1",
     )
-    assert found == [(name, 2, pytest.approx(0.02), 0.5) for name in ("baseline", "served")]
+    assert scores == [(name, 2, pytest.approx(0.02), 0.5) for name in ("baseline", "served")]
+
+
+def test_upgrade_keeps_the_scorecard_of_a_scored_database(
+    store: Store, database_url: str, empty_database_url: str
+) -> None:
+    """A database of revision 0010, whose scores were computed by views, has the same scorecard after the upgrade."""
+    history = make_history(months=9, symbols=9, horizons=(1, 2), seed=15, share_unknown=0.1)
+    publish(store, database_url, history)
+    with Store(empty_database_url, score_functions=SCORE_FUNCTIONS) as earlier:
+        earlier.upgrade("0010")
+        for table in SCORED_TABLES:
+            copy_rows(database_url, empty_database_url, table)
+        earlier.upgrade()
+    assert_scorecard_is_right(store, empty_database_url, history)
+    assert read_scorecard(empty_database_url, history) == read_scorecard(database_url, history)
+    winkler = "select run_id, symbol, horizon, forecaster, winkler_80, winkler_95 from report.forecast_vs_actual"
+    assert sorted(query(empty_database_url, winkler)) == sorted(query(database_url, winkler))
+
+
+SCORED_TABLES = (
+    "market.instrument",
+    "ops.run",
+    "forecast.model_version",
+    "forecast.forecast_origin",
+    "forecast.forecast",
+    "forecast.forecast_error",
+    "forecast.month_score",
+)
+
+
+def copy_rows(source_url: str, target_url: str, table: str) -> None:
+    """Copy a table to a database where it may have fewer columns."""
+    columns = "select attname from pg_attribute where attrelid = '{}'::regclass and attnum > 0 and attgenerated = ''"
+    names = ", ".join(name for (name,) in query(target_url, columns.format(table)))
+    buffer = io.BytesIO()
+    with psycopg2.connect(source_url) as source, source.cursor() as cursor:
+        cursor.copy_expert(f"copy (select {names} from {table}) to stdout", buffer)
+    source.close()
+    buffer.seek(0)
+    with psycopg2.connect(target_url) as target, target.cursor() as cursor:
+        cursor.copy_expert(f"copy {table} ({names}) from stdin", buffer)
+    target.close()
+
+
+def test_publications_change_the_scorecard_as_a_complete_run_would(store: Store, database_url: str) -> None:
+    """After each of 19 months, a correction, a late and a restated outcome; and versions leave their windows."""
+    history = make_history(months=18, symbols=4, horizons=(1, 3), seed=16, share_unknown=0.2)
+    publication_count = itertools.count()
+
+    def assert_complete() -> None:
+        next(publication_count)
+        stored = sorted(query(database_url, "select s::text from forecast.scorecard s"))
+        with closing(psycopg2.connect(database_url)) as connection, connection.cursor() as cursor:
+            complete_scores(cursor, SCORE_FUNCTIONS)
+            cursor.execute("select s::text from forecast.scorecard s")
+            assert stored == sorted(cursor.fetchall())
+
+    run_ids = publish(store, database_url, history, on_month=assert_complete)
+    publish_scores(store, history, 20, restated=moved(history, run_ids, 0.02))
+    assert_complete()
+    is_late = history.rows["actual"].isna() & (history.rows["target_month"] < FIRST + pd.DateOffset(months=18))
+    late = history.rows[is_late].assign(actual=0.01)
+    publish_scores(store, history, 21, errors=errors_of(history, run_ids, late))
+    assert_complete()
+    for month in (17, 3):  # the newest scored month, and one that is in no window of three
+        store.publish(begin(store, history, month, 1), publication(), finished_at=moment_of(22))
+        assert_complete()
+    assert next(publication_count) == 19 + 4
+
+
+def test_publications_at_once_add_up_the_same_month(store: Store, database_url: str) -> None:
+    """Two runs score one symbol each of the same forecasts; neither loses the other's."""
+    history = make_history(months=1, symbols=4, horizons=(1,), seed=17)
+    unknown = History(history.universe, history.rows.assign(actual=np.nan))
+    run_ids = publish(store, database_url, unknown)
+
+    def score(place: int) -> None:
+        rows = history.rows[history.rows["symbol"] == f"S{place:02}"]
+        publish_scores(store, history, 3 + place, errors=errors_of(history, run_ids, rows))
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(score, range(4)))
+    assert scores_of_all(database_url, history, "forecasts, unscored") == (4, 0)
+    assert_scorecard_is_right(store, database_url, history)
+
+
+def test_store_without_score_functions_publishes_nothing(store: Store, database_url: str) -> None:
+    history = make_history(months=1, symbols=1, horizons=(1,), seed=18)
+    with Store(database_url) as other:
+        run_id = begin(other, history, 0)
+        with pytest.raises(ValueError, match="score_functions"):
+            other.publish(run_id, publication(), finished_at=moment_of(0))
+    assert query(database_url, "select status from ops.run") == [("running",)]
+
+
+def test_upgrade_without_score_functions_is_made_up_by_a_publication(store: Store, database_url: str) -> None:
+    history = make_history(months=9, symbols=2, horizons=(1,), seed=19)
+    publish(store, database_url, history)
+    query(database_url, "truncate forecast.scorecard")
+    publish_scores(store, history, 11)
+    assert_scorecard_is_right(store, database_url, history)
+
+
+def test_upgrade_computes_scores_that_a_migration_has_truncated(store: Store, database_url: str) -> None:
+    """Migrations that add a measure truncate the month scores."""
+    history = make_history(months=9, symbols=9, horizons=(1, 2), seed=20)
+    publish(store, database_url, history)
+    query(database_url, "truncate forecast.month_score, forecast.scorecard")
+    query(database_url, "comment on schema report is 'views of an earlier release'")
+    assert store.upgrade() is True
+    assert_scorecard_is_right(store, database_url, history)
+
+
+def test_upgrade_computes_the_scores_of_stored_backtests(store: Store, database_url: str) -> None:
+    add_backtest(store)
+    before = query(database_url, "select s::text from report.backtest_scorecard s order by 1")
+    assert len(before) == 4
+    query(database_url, "truncate forecast.backtest_scorecard")
+    query(database_url, "comment on schema report is 'views of an earlier release'")
+    assert store.upgrade() is True
+    assert query(database_url, "select s::text from report.backtest_scorecard s order by 1") == before
+
+
+def add_backtest(store: Store) -> None:
+    """Store a backtest of one forecaster over twenty months."""
+    origins = pd.date_range("2010-01-01", periods=20, freq="MS")
+    columns = {"horizon": 1, "forecaster": "garch", "symbols": 2, "absolute_error": 0.03, "squared_error": 0.001}
+    columns |= {"scaled_absolute_error": 0.6, "covered_80": [0.5, 1.0] * 10, "covered_95": 1.0, "went_up": 0.5}
+    columns |= {"direction_right": 1.0, "persistence_crps": 0.04, "baseline_crps": np.nan, "winkler_80": 0.2}
+    columns |= {"winkler_95": 0.4, "rank_ic": np.nan, "crps": np.linspace(0.01, 0.05, 20)}
+    backtest = Backtest(
+        source="file",
+        universe="u",
+        first_origin=origins[0].date(),
+        last_origin=origins[-1].date(),
+        refit="never",
+        forecasters=("garch",),
+        symbols=2,
+        config={},
+        software={},
+        data_fingerprint="",
+        started_at=moment_of(0),
+        finished_at=moment_of(0),
+    )
+    store.add_backtest(backtest, pd.DataFrame({"origin_month": origins, **columns}))

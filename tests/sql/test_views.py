@@ -11,6 +11,9 @@ import psycopg2
 import pytest
 from psycopg2.extensions import cursor as Cursor  # noqa: N812  a class under a lower-case name
 
+from sql.scores import complete_scores
+from tasks.database import SCORE_FUNCTIONS
+
 START = datetime(2020, 2, 3, 12, tzinfo=UTC)
 JANUARY, FEBRUARY, MARCH = date(2020, 1, 1), date(2020, 2, 1), date(2020, 3, 1)
 
@@ -102,6 +105,8 @@ def add_forecast(
                 actual_log_return=actual,
                 error=median - actual,
                 crps=loss,
+                winkler_80=0.1,
+                winkler_95=0.2,
                 is_covered_80=covered_80,
                 is_covered_95=covered_95,
                 is_direction_right=(median > 0) == (actual > 0),
@@ -111,13 +116,8 @@ def add_forecast(
 
 
 def accumulate(cursor: Cursor) -> None:
-    """Months' scores of the errors so far, as a publication leaves them."""
-    cursor.execute("delete from forecast.month_score")
-    cursor.execute(
-        "insert into forecast.month_score select s.* "
-        "from (select distinct run_id, horizon from forecast.forecast_error) e "
-        "cross join lateral forecast.score_month(run_id, horizon) s"
-    )
+    """Scores of the errors so far, as an upgrade leaves them."""
+    complete_scores(cursor, SCORE_FUNCTIONS)
 
 
 def losses(hybrid: float, baseline: float, persistence: float) -> dict[str, float]:

@@ -29,7 +29,9 @@ TABLES = [
     "forecast.forecast_error",
     "forecast.restated_error",
     "forecast.month_score",
+    "forecast.scorecard",
     "forecast.backtest_error",
+    "forecast.backtest_scorecard",
     "forecast.drift_expectation",
 ]
 

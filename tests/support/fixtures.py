@@ -58,7 +58,9 @@ def database_url(postgres_home: Path) -> Iterator[str]:
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
     """A store with the latest schema and no rows."""
-    with Store(database_url) as opened:
+    from tasks.database import SCORE_FUNCTIONS
+
+    with Store(database_url, score_functions=SCORE_FUNCTIONS) as opened:
         yield opened
 
 

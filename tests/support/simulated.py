@@ -6,6 +6,9 @@ import numpy as np
 import pandas as pd
 
 from model.config import ForecasterConfig
+from model.forecaster.features import make_panel
+from model.forecaster.forecaster import Forecaster, train
+from model.forecaster.split import split_origins
 
 SMALL = replace(ForecasterConfig(), units=2, epochs=3, seeds=(1,), holdout_months=24, validation_months=24)
 
@@ -46,3 +49,19 @@ def simulate_months(
     frame["open"], frame["high"], frame["low"] = frame["close"], frame["close"] * 1.03, frame["close"] * 0.97
     frame.loc[frame.groupby("symbol").head(1).index, "log_return"] = np.nan
     return frame
+
+
+def shuffle_after(months: pd.DataFrame, cut: pd.Timestamp) -> pd.DataFrame:
+    """Return the months with the values of all months after `cut` permuted."""
+    later = (months["month"] > cut).to_numpy()
+    values = ["log_return", "realised_variance", "close", "high", "low", "volume"]
+    order = np.random.default_rng(3).permutation(np.flatnonzero(later))
+    shuffled = months.copy()
+    shuffled.loc[later, values] = months.iloc[order][values].to_numpy()
+    return shuffled
+
+
+def train_on(months: pd.DataFrame, config: ForecasterConfig) -> Forecaster:
+    """Train a forecaster on all months with a holdout."""
+    panel = make_panel(months, config)
+    return train(panel, split_origins(len(panel.months), config), config)

@@ -1,7 +1,7 @@
-"""A loopback server that responds as Yahoo's chart service does, from recordings or given bars, with faults on demand.
+"""A loopback server that responds like Yahoo's chart service, from recordings or made-up bars, with faults on demand.
 
 It serves the cookie (`/`), the crumb (`/v1/test/getcrumb`) and `/v8/finance/chart/SYMBOL` with `period1`, `period2` and
-`range`. Any other path is a 404 page, as for a symbol unknown to Yahoo.
+`range`. Every other address, and an unknown symbol, gets a 404 page.
 """
 
 import gzip
@@ -27,7 +27,7 @@ def _chart(result: Any, error: Any = None) -> str:
 
 
 class Fault(Enum):
-    """Responses of the chart service without prices: status and body."""
+    """Responses of the chart service without prices: status, body."""
 
     NOT_FOUND = 404, _chart(None, {"code": "Not Found", "description": "No data found, symbol may be delisted"})
     NOT_FOUND_PAGE = 404, PAGE
@@ -52,7 +52,7 @@ class Fault(Enum):
 
 
 def read_recording(path: Path) -> dict[str, Any]:
-    """Read the first chart result of a recorded response, with or without envelope, compressed or not."""
+    """Read the first chart result of a recorded response, with or without its envelope, gzipped or not."""
     raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     body = json.loads(raw)
     body = body["response"]["bodyJson"] if "response" in body else body
@@ -69,7 +69,7 @@ def make_result(
     volume: int = 1_000,
     **meta: Any,
 ) -> dict[str, Any]:
-    """Make a chart result of bars at 09:30 with equal prices; splits as "4:1"; `meta` replaces defaults."""
+    """Make a chart result: bars with open = high = low = close, at 09:30; splits like "4:1"; `meta` overrides."""
 
     def moment(day: str) -> int:
         return int(datetime.combine(date.fromisoformat(day), time(9, 30), ZoneInfo(zone)).timestamp())
@@ -103,7 +103,7 @@ def make_result(
 
 
 class YahooServer:
-    """A server of `results` by symbol; as a context manager it listens on a free port of 127.0.0.1."""
+    """Server of `results` by symbol, on a free port of 127.0.0.1; a context manager."""
 
     def __init__(self) -> None:
         self.results: dict[str, dict[str, Any]] = {}
@@ -111,9 +111,9 @@ class YahooServer:
         """Queries of the chart requests by symbol, in order."""
         self.paths: Counter[str] = Counter()
         self.most_at_once = 0
-        """Most concurrent chart requests, without those abandoned by the client."""
+        """Largest number of concurrent chart requests, without those that the client gave up."""
         self.retry_after: str | None = None
-        """`Retry-After` header of every faulty response."""
+        """Retry-After header of every fault."""
         self._faults: dict[str, tuple[Fault, float]] = {}
         self._fault_of_all: tuple[Fault, float] = (Fault.RATE_LIMITED, 0)
         self._under_way: set[socket.socket] = set()
@@ -123,11 +123,11 @@ class YahooServer:
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
 
     def fail(self, symbol: str, fault: Fault, times: float = float("inf")) -> None:
-        """Let the next `times` chart requests for the symbol fail; yfinance repeats a rejected one once."""
+        """Respond to the next `times` chart requests for a symbol with a fault; yfinance repeats a refused one."""
         self._faults[symbol] = (fault, times)
 
     def fail_all(self, fault: Fault, times: float = float("inf")) -> None:
-        """Let the next `times` chart requests fail, for any symbol."""
+        """Respond to the next `times` chart requests with a fault, for any symbol."""
         self._fault_of_all = (fault, times)
 
     @property
@@ -148,7 +148,7 @@ class YahooServer:
         self._thread.join()
 
     def respond(self, path: str, client: socket.socket) -> tuple[int, str, Fault | None]:
-        """Return status, body, and the fault of the chart service if there is one."""
+        """Return status, body, and the fault of the chart service, if any."""
         parts = urlsplit(path)
         with self._lock:
             self.paths[parts.path] += 1
@@ -166,7 +166,7 @@ class YahooServer:
         try:
             if fault is Fault.SLOW:  # longer than any client's timeout
                 select.select([client], [], [], 5.0)
-            else:  # lets requests overlap if the client sends them concurrently
+            else:  # lets requests overlap if the client allows it
                 self._closing.wait(0.005)
         finally:
             with self._lock:
@@ -190,12 +190,12 @@ class YahooServer:
 
 
 def _is_abandoned(client: socket.socket) -> bool:
-    """Whether the client has closed the connection; while it waits for a response it sends nothing."""
+    """Check that the client has closed the connection; while it waits for the response it sends nothing."""
     return bool(select.select([client], [], [], 0.0)[0])
 
 
 def _cut(result: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
-    """Return the part of a result that the query requests: from period1 until period2, or the last bar."""
+    """Select the part of a result that the query requests: from period1 until period2, or the last bar."""
     moments = result.get("timestamp", [])
     if "range" in query:
         kept = [len(moments) - 1] if moments else []
@@ -225,7 +225,7 @@ class _Http(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignore clients that close early: this is how a timeout appears to the server."""
+        """Ignore a client that closed the connection early: its request timed out."""
 
 
 def _handler_of(server: YahooServer) -> type[BaseHTTPRequestHandler]:
@@ -245,6 +245,6 @@ def _handler_of(server: YahooServer) -> type[BaseHTTPRequestHandler]:
         do_POST = do_GET  # noqa: N815
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Keep the tests' output clean."""
+            """Log nothing."""
 
     return Handler

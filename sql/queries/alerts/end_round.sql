@@ -1,4 +1,4 @@
--- A round in which an recipient accepted anything ends its failing.
+-- Record a delivery round of a recipient; any accepted message resets its failures.
 update ops.recipient
 set failed_rounds = case when %(is_accepting)s then 0 else failed_rounds + 1 end,
     failing_since = case when %(is_accepting)s then null else coalesce(failing_since, %(now)s) end,

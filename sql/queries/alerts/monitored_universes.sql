@@ -1,1 +1,2 @@
+-- Monitored universes with their next due dates.
 select * from report.monitored_universe

@@ -1,5 +1,5 @@
--- An alert that is open already is seen once more: its text is the newest, and a change of title or severity is news that
--- no earlier acknowledgement covers. A run of an earlier month changes nothing.
+-- Open an alert or, if it is open already, count one more detection with the newest text. A new title or severity resets the
+-- acknowledgement. A run of an earlier month changes nothing.
 insert into ops.alert as a (kind, subject, severity, title, detail, look_deeper_sql, run_id, origin_month, opened_at)
 values (%(kind)s, %(subject)s, %(severity)s, %(title)s, %(detail)s, %(look_deeper_sql)s, %(run_id)s,
         coalesce(%(origin_month)s::date, (select origin_month from ops.run where run_id = %(run_id)s)), %(opened_at)s)

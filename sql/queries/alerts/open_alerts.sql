@@ -1,1 +1,2 @@
+-- Open alerts, oldest first.
 select * from report.open_alert order by opened_at

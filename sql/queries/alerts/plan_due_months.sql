@@ -1,4 +1,4 @@
--- What is due already stays due when it was.
+-- Store due dates of a monitored universe; past ones stay unchanged.
 insert into ops.due_month as d (source, universe, origin_month, due_on)
 select %(source)s, %(universe)s, m.origin_month, m.due_on
 from unnest(%(origin_months)s::date[], %(due_dates)s::date[]) as m (origin_month, due_on)

@@ -1,4 +1,4 @@
--- What a run of an earlier month found says nothing about a later one.
+-- Clear an open alert, unless it is about a later month than the given one or than the run's.
 update ops.alert set resolved_at = %(now)s
 where kind = %(kind)s and subject = %(subject)s and resolved_at is null
   and (origin_month is null or origin_month <= coalesce(

@@ -1,4 +1,4 @@
--- Status of every check of the universe's last published month before a month.
+-- Status of every drift check of the universe's last published month before a month.
 select d.horizon, d.measure, d.status
 from ops.drift_check d
 where d.run_id = (

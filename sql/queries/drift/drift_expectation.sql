@@ -1,6 +1,6 @@
--- What is expected of a model version, and the first month that it had not seen.
-select w.origin_month, w.horizon, w.forecaster, w.symbols, w.measure, w.value, m.holdout_start
-from forecast.drift_expectation w
+-- Drift expectation rows of a model version, and the start of its holdout.
+select e.origin_month, e.horizon, e.forecaster, e.symbols, e.measure, e.value, m.holdout_start
+from forecast.drift_expectation e
 join forecast.model_version m using (model_version_id)
-where w.model_version_id = %(model_version_id)s
-order by w.origin_month, w.horizon, w.forecaster, w.measure
+where e.model_version_id = %(model_version_id)s
+order by e.origin_month, e.horizon, e.forecaster, e.measure

@@ -1,4 +1,4 @@
--- Splits and dividends of the symbols with ex-dates up to a day, as known at a moment, without those withdrawn by then.
+-- Splits and dividends of the symbols with ex-dates up to a date, as known at a time, without withdrawn ones.
 select symbol, ex_date, kind, value
 from (
     select distinct on (symbol, ex_date, kind) symbol, ex_date, kind, value

@@ -1,3 +1,4 @@
+-- Record the downloads: outcome, span, and numbers of changes.
 insert into ops.download
     (symbol, known_at, source, outcome, reason, first_session, last_session, bars_added, bars_revised, actions_changed)
 select

@@ -1,5 +1,5 @@
--- Bars of the symbols up to a session, as known at a moment: what is best known now if we knew it then, else the value that
--- the next correction replaced.
+-- Bars of the symbols up to a session, as known at a time: the current version if known then, else the version that the
+-- next correction replaced.
 select symbol, session, open, high, low, close, volume
 from market.daily_bar
 where symbol = any(%(symbols)s) and session <= %(as_of)s and known_at <= %(known_at)s

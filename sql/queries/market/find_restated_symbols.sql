@@ -1,7 +1,7 @@
--- Symbols of which a download contradicts not a bar but the history: an unreported split, or prices of another kind.
+-- Symbols whose download contradicts the stored history as a whole: an unreported split, or prices on another basis.
 select c.symbol
 from changed_bar c
-where c.is_revision and market.is_news(c.close, c.known_close, %(restated_move)s)
+where c.is_revision and market.is_changed(c.close, c.stored_close, %(restated_move)s)
 group by c.symbol
 having count(*) >= %(restated_bars)s
    and count(*) >= %(restated_share)s * (

@@ -1,4 +1,4 @@
--- What stands of the symbols' findings, and of lines that belong to no symbol, by rule and treatment, with an example.
+-- Current findings of the symbols and of unreadable lines, counted by rule and treatment, with an example.
 select
     rule, treatment, count(distinct symbol) as symbols, count(*) as findings,
     coalesce(min(symbol || ' ' || session), min(symbol), '') as example

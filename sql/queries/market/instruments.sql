@@ -1,4 +1,4 @@
--- The instruments among the symbols, with the span of their bars and when their source last gave any.
+-- Instruments among the symbols, with the span of their bars and their last successful downloads.
 select
     i.symbol, i.source, i.exchange_mic, i.currency_code, i.bar_interval, i.status, span.first_session, span.last_session,
     download.requested_at, download.whole_at

@@ -1,5 +1,5 @@
--- What the corrections replace stays retrievable. A step retried at the same moment leaves one revision, from the first old
--- value to the last new one.
+-- Keep the values that corrections replace. A retry at the same time leaves one revision, from the first old value to the
+-- last new one.
 insert into market.bar_revision
 select
     b.symbol, b.session, %(known_at)s, b.open, b.high, b.low, b.close, b.volume, b.known_at,

@@ -1,8 +1,8 @@
--- Splits and dividends that a download said, or no longer said though it gave the sessions around their ex-date: those are
--- withdrawn (split 1, dividend 0). Dividends read off rounded prices wobble, so a dividend has changed when the return it
--- gives has: when the difference is beyond tolerance as a share of the last close before the ex-date.
+-- Merge the splits and dividends of a download. Stored ones that it lacks, though it covers the sessions around the ex-date,
+-- are withdrawn (split 1, dividend 0). Dividends derived from rounded prices fluctuate, so a dividend counts as changed only if
+-- the difference exceeds the tolerance as a share of the last close before the ex-date.
 create temporary table placed_action on commit drop as
-with said as (
+with delivered as (
     select symbol, ex_date, kind, value from incoming_action
     union all
     select distinct a.symbol, a.ex_date, a.kind, case a.kind when 'split' then 1.0 else 0.0 end
@@ -16,12 +16,12 @@ with said as (
 select
     s.symbol, s.ex_date, s.kind, s.value, before.known_at as before_at, after.known_at as after_at,
     confirmed.known_at as confirmed_at,
-    coalesce(before.value, nothing.value) as before_value,
-    abs(s.value - coalesce(before.value, nothing.value)) > %(tolerance)s * scale.value as is_news,
+    coalesce(before.value, neutral.value) as before_value,
+    abs(s.value - coalesce(before.value, neutral.value)) > %(tolerance)s * scale.value as is_changed,
     after.known_at is not null and confirmed.known_at is null
-        and abs(after.value - s.value) <= %(tolerance)s * scale.value as is_said_again
-from said s
-cross join lateral (select case s.kind when 'split' then 1.0 else 0.0 end as value) nothing
+        and abs(after.value - s.value) <= %(tolerance)s * scale.value as is_repeated
+from delivered s
+cross join lateral (select case s.kind when 'split' then 1.0 else 0.0 end as value) neutral
 left join lateral (
     select a.known_at, a.value from market.corporate_action a
     where a.symbol = s.symbol and a.ex_date = s.ex_date and a.kind = s.kind and a.known_at <= %(known_at)s
@@ -46,13 +46,13 @@ left join lateral (
 cross join lateral (
     select case s.kind when 'split' then s.value else coalesce(priced.close, s.value) end as value
 ) scale;
-delete from placed_action where not is_news;
+delete from placed_action where not is_changed;
 
 insert into market.corporate_action (symbol, ex_date, kind, known_at, value)
 select symbol, ex_date, kind, confirmed_at, before_value from placed_action where confirmed_at is not null;
 delete from market.corporate_action a using placed_action p
-where a.symbol = p.symbol and a.ex_date = p.ex_date and a.kind = p.kind and p.is_said_again and a.known_at = p.after_at;
--- A step retried at the same moment: the last word counts.
+where a.symbol = p.symbol and a.ex_date = p.ex_date and a.kind = p.kind and p.is_repeated and a.known_at = p.after_at;
+-- A retry at the same time replaces the value.
 insert into market.corporate_action (symbol, ex_date, kind, known_at, value)
 select symbol, ex_date, kind, %(known_at)s, value from placed_action
 on conflict (symbol, ex_date, kind, known_at) do update set value = excluded.value;

@@ -1,4 +1,4 @@
--- Bars that were corrected.
+-- Replace corrected bars.
 insert into market.daily_bar (symbol, session, open, high, low, close, volume, known_at)
 select symbol, session, open, high, low, close, volume, %(known_at)s
 from changed_bar

@@ -1,4 +1,4 @@
--- Findings that are new, changed or back; and those of the rules applied that no longer stand.
+-- Store new, changed and recurring findings, and clear those of the applied rules that are absent now.
 insert into market.finding (symbol, session, rule, value, treatment, reason, found_at)
 select distinct on (symbol, session, rule) symbol, session, rule, value, treatment, reason, %(known_at)s::timestamptz
 from incoming_finding

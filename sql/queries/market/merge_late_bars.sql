@@ -1,5 +1,5 @@
--- A download older than what is stored takes its place among the versions of its bars, as if it had come in time.
--- Afterwards the versions are written back: the newest to daily_bar, each other one to bar_revision beside its successor.
+-- Insert a download older than the stored ones among the versions of its bars, as if it had been in time. Then write the
+-- versions back: the newest to daily_bar, every other one to bar_revision beside its successor.
 create temporary table late_bar on commit drop as
 select * from incoming_bar where symbol = any(%(symbols)s);
 delete from incoming_bar where symbol = any(%(symbols)s);
@@ -15,23 +15,23 @@ from market.daily_bar b join late_bar using (symbol, session);
 create unique index on bar_version (symbol, session, known_at);
 analyze bar_version;
 
--- Each late bar between the version in force before it and the one after it. A download between it and the next version
--- said again what was in force before (`confirmed_at`).
+-- Each late bar between the version in force before it and the next one. A download between it and the next version
+-- (`confirmed_at`) delivered the earlier version again.
 create temporary table placed_bar on commit drop as
 select
     l.symbol, l.session, before.known_at as before_at, after.known_at as after_at, confirmed.known_at as confirmed_at,
     coalesce(l.open, before.open) as open, coalesce(l.high, before.high) as high, coalesce(l.low, before.low) as low, l.close,
     coalesce(l.volume, before.volume) as volume,
     before.known_at is null
-        or market.is_news(l.close, before.close, %(price_tolerance)s) or market.is_news(l.open, before.open, %(price_tolerance)s)
-        or market.is_news(l.high, before.high, %(price_tolerance)s) or market.is_news(l.low, before.low, %(price_tolerance)s)
-        or market.is_news(l.volume, before.volume, %(volume_tolerance)s) as is_news,
+        or market.is_changed(l.close, before.close, %(price_tolerance)s) or market.is_changed(l.open, before.open, %(price_tolerance)s)
+        or market.is_changed(l.high, before.high, %(price_tolerance)s) or market.is_changed(l.low, before.low, %(price_tolerance)s)
+        or market.is_changed(l.volume, before.volume, %(volume_tolerance)s) as is_changed,
     confirmed.known_at is null and after.known_at is not null
-        and not market.is_news(after.close, l.close, %(price_tolerance)s)
-        and not market.is_news(after.open, coalesce(l.open, before.open), %(price_tolerance)s)
-        and not market.is_news(after.high, coalesce(l.high, before.high), %(price_tolerance)s)
-        and not market.is_news(after.low, coalesce(l.low, before.low), %(price_tolerance)s)
-        and not market.is_news(after.volume, coalesce(l.volume, before.volume), %(volume_tolerance)s) as is_said_again
+        and not market.is_changed(after.close, l.close, %(price_tolerance)s)
+        and not market.is_changed(after.open, coalesce(l.open, before.open), %(price_tolerance)s)
+        and not market.is_changed(after.high, coalesce(l.high, before.high), %(price_tolerance)s)
+        and not market.is_changed(after.low, coalesce(l.low, before.low), %(price_tolerance)s)
+        and not market.is_changed(after.volume, coalesce(l.volume, before.volume), %(volume_tolerance)s) as is_repeated
 from late_bar l
 left join lateral (
     select * from bar_version v
@@ -50,7 +50,7 @@ left join lateral (
       and before.known_at is not null
     order by d.known_at limit 1
 ) confirmed on true;
-delete from placed_bar where not is_news;
+delete from placed_bar where not is_changed;
 
 insert into bar_version
 select v.symbol, v.session, p.confirmed_at, v.open, v.high, v.low, v.close, v.volume
@@ -58,7 +58,7 @@ from placed_bar p join bar_version v on v.symbol = p.symbol and v.session = p.se
 where p.confirmed_at is not null;
 delete from bar_version v using placed_bar p
 where v.symbol = p.symbol and v.session = p.session
-  and (p.is_said_again and v.known_at = p.after_at or v.known_at = %(known_at)s);
+  and (p.is_repeated and v.known_at = p.after_at or v.known_at = %(known_at)s);
 insert into bar_version
 select symbol, session, %(known_at)s, open, high, low, close, volume from placed_bar;
 

@@ -1,4 +1,4 @@
--- Where a load is copied to before it is merged.
+-- Staging table of bars.
 create temporary table incoming_bar (
     symbol text, session date, open double precision, high double precision, low double precision, close double precision,
     volume bigint

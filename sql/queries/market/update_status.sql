@@ -1,6 +1,6 @@
--- A symbol is suspected when its source says that it has none; it is believed delisted when the source has said so on three
--- days or more, over four weeks or more, and never otherwise since. Answers that failed say nothing. History stays.
-with silence as (
+-- Update the status of the symbols: suspected if the source reports none; delisted if it reported none on three or more days
+-- over four or more weeks, and no bars since. Failed downloads do not count. The history stays.
+with absence as (
     select d.symbol, count(distinct (d.known_at at time zone 'UTC')::date) as days, max(d.known_at) - min(d.known_at) as span
     from ops.download d
     where d.symbol = any(%(symbols)s) and d.outcome = 'missing'
@@ -12,8 +12,8 @@ with silence as (
 update market.instrument i
 set status = wanted.status
 from (
-    select symbol, case when days >= 3 and span >= interval '28 days' then 'delisted' else 'suspected' end as status from silence
+    select symbol, case when days >= 3 and span >= interval '28 days' then 'delisted' else 'suspected' end as status from absence
     union all
-    select symbol, 'active' from unnest(%(symbols)s::text[]) as asked (symbol) where symbol not in (select symbol from silence)
+    select symbol, 'active' from unnest(%(symbols)s::text[]) as requested (symbol) where symbol not in (select symbol from absence)
 ) wanted
 where wanted.symbol = i.symbol and wanted.status <> i.status

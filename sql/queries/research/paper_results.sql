@@ -1,1 +1,2 @@
+-- Results of one experiment of the paper.
 select * from report.paper_result where experiment = %(experiment)s

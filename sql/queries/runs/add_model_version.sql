@@ -1,3 +1,4 @@
+-- Add a model version of a run.
 insert into forecast.model_version (source, universe, kind, parent_id, run_id, trained_through, holdout_start, holdout_end, seed,
                                     config, data_fingerprint, software, weights, weights_sha256, verdict, verdict_reason,
                                     verdict_numbers, created_at)

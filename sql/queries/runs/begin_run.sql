@@ -1,3 +1,4 @@
+-- Begin a run.
 insert into ops.run (source, universe, origin_month, correction, as_of, known_at, mode, symbols_requested, flow_run_id, parameters,
                      software, started_at)
 values (%(source)s, %(universe)s, %(origin_month)s, %(correction)s, %(as_of)s, %(known_at)s, %(mode)s, %(symbols_requested)s,

@@ -1,4 +1,4 @@
--- The newest model version of a universe that knew nothing after a month, without those refused.
+-- Newest model version of a universe from a run up to a month, without refused versions.
 select m.model_version_id, m.kind, m.parent_id, m.run_id, r.origin_month as trained_at_month, m.trained_through, m.holdout_start,
        m.holdout_end, m.seed, m.config, m.data_fingerprint, m.software, m.weights, m.weights_sha256, m.verdict, m.verdict_reason,
        m.verdict_numbers, m.created_at

@@ -1,3 +1,4 @@
+-- End a running run, published or failed.
 update ops.run
 set status = %(status)s, finished_at = %(finished_at)s, message = %(message)s, served = %(served)s,
     symbols_forecast = %(symbols_forecast)s

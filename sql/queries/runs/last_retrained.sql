@@ -1,4 +1,4 @@
--- The last month, up to the given one, in which a model trained from scratch was compared, whether or not it was chosen.
+-- Last month, up to the given one, with a candidate trained from scratch, selected or not.
 select r.origin_month
 from forecast.candidate c
 join ops.run r using (run_id)

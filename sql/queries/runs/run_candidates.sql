@@ -1,4 +1,4 @@
--- What a run compared, the baseline last.
+-- Candidates of a run, the baseline last.
 select candidate, model_version_id, holdout_months, crps, baseline_crps, persistence_crps, p_value, is_served, reason
 from forecast.candidate
 where run_id = %(run_id)s

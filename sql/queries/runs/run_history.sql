@@ -1,1 +1,2 @@
+-- Newest runs.
 select * from report.run_history limit %(limit)s

@@ -1,2 +1,2 @@
--- The symbols a run was asked for, in its order: that in which the rows were written, as they are never changed.
+-- Requested symbols of a run in their original order, which is that of insertion: rows never change.
 select symbol from ops.symbol_outcome where run_id = %(run_id)s order by ctid

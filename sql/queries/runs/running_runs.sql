@@ -1,4 +1,4 @@
--- Runs that the ledger calls running, and whether a process holds their month; the lock is that of `hold_month`.
+-- Running runs, and whether a process holds their month; the lock is that of `hold_month`.
 select
     r.run_id, r.source, r.universe, r.origin_month, r.started_at,
     exists (

@@ -1,4 +1,4 @@
--- What happened, where it is not what was last known to have happened: the earlier errors stay.
+-- Outcomes that differ from the last known outcome. Earlier errors stay.
 insert into forecast.restated_error (run_id, symbol, horizon, forecaster, revision, actual_log_return, error, crps, is_covered_80,
                                      is_covered_95, is_direction_right, scored_by_run_id, scored_at)
 select i.run_id, i.symbol, i.horizon, i.forecaster, coalesce(newest.revision, 0) + 1, i.actual_log_return, i.error, i.crps,

@@ -1,4 +1,4 @@
--- Published forecasts of a universe whose target month is over, and that have no error yet.
+-- Published forecasts of a universe whose target month is over and that have no error yet.
 select f.run_id, f.symbol, f.origin_month, f.horizon, f.target_month, f.forecaster, f.is_served,
        f.q025, f.q05, f.q10, f.q20, f.q30, f.q40, f.q50, f.q60, f.q70, f.q80, f.q90, f.q95, f.q975
 from report.published_run r

@@ -1,4 +1,4 @@
--- What is known to have happened after every scored forecast of a universe's runs in force; the same for all forecasters.
+-- Last known outcome of every scored forecast of the runs in force of a universe; the same for all forecasters.
 select e.run_id, e.symbol, r.origin_month, e.horizon, (r.origin_month + e.horizon * interval '1 month')::date as target_month,
        coalesce(min(n.actual_log_return), min(e.actual_log_return)) as known_log_return
 from report.published_run r

@@ -1,20 +1,19 @@
-"""Daily or monthly bars from disk: one table of many symbols, or a directory with a file for each.
+"""Files source: daily or monthly bars from a table of many symbols, or from a directory with a file for each symbol.
 
-What a file may look like is said in `tasks.sources.files.tables`, which of its rows are bars in `tasks.sources.files.rows`.
 `file:PATH` names
 
 - a table with a column `ticker` or `symbol`;
-- a table without one: all of it is the one symbol that the file is named after (GSPC_daily.csv: GSPC_daily);
-- a directory of SYMBOL.csv, SYMBOL.csv.gz or SYMBOL.parquet; other files in it are passed over. A file that is of no
-  use is that symbol's outcome and does not stop the others.
+- a table without one: all of it belongs to the symbol that the file is named after (GSPC_daily.csv: GSPC_daily);
+- a directory of SYMBOL.csv, SYMBOL.csv.gz or SYMBOL.parquet; other files in it are ignored. An unusable file is the
+  outcome of its symbol and does not stop the others.
 
-What is made of the numbers:
+Meaning of the numbers:
 
-- With `dividends` or `stock_splits`, all have the meaning they have with Yahoo: prices, volumes and dividends are
-  adjusted for every later split in the table, and are brought back to what was traded.
-- Without them, dividends are where adj_close / close steps up, and the prices are taken as they stand. Without
-  `adj_close` too, there are no dividends.
-- Monthly bars, dated the first of their month, count when that month is over.
+- With `dividends` or `stock_splits`, the numbers mean the same as at Yahoo: prices, volumes and dividends are adjusted
+  for every later split in the table. The adjustment is undone.
+- Without them, prices are as traded, and a step of adj_close / close is a dividend. Without `adj_close` there are no
+  dividends.
+- A monthly bar, dated the first of its month, counts once that month is over.
 """
 
 import functools
@@ -28,32 +27,33 @@ import numpy as np
 import pandas as pd
 
 from model.bars.adjustment import actions_from_adjusted_close, undo_splits
-from model.quality import FINDING_TYPES
+from model.frames import FINDING_TYPES
 from tasks.calendars import last_closed_session, month_table
 from tasks.errors import BadRequestError
-from tasks.sources import (
+from tasks.sources.base import (
     ACTION_TYPES,
     BAR_TYPES,
     INSTRUMENT_TYPES,
     Fetched,
     Outcome,
     SourceOutcome,
-    spans,
+    session_spans,
     stack,
 )
-from tasks.sources.files.rows import FINDING_RULES, Prices, read_prices
-from tasks.sources.files.tables import REQUIRED_COLUMNS, TableError
+from tasks.sources.files.columns import REQUIRED_COLUMNS
+from tasks.sources.files.prices import FINDING_RULES, Prices, read_prices
+from tasks.sources.files.table import TableError
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")
 ACTION_COLUMNS = {"dividends": "dividend", "stock_splits": "split"}
 
 
 class FileSource:
-    """A table or a directory of tables as a price source; see `tasks.sources.Source`.
+    """Price source of a table or of a directory of tables; see `tasks.sources.base.Source`.
 
     Args:
-        path: as the user gave it; relative paths start at the working directory.
-        exchange_mic: exchange of every symbol; its calendar says which sessions and months are closed.
+        path: Path as given by the user; a relative path starts at the working directory.
+        exchange_mic: Exchange of every symbol; its calendar decides which sessions and months are closed.
         currency_code: ISO 4217 code of every price.
     """
 
@@ -66,56 +66,59 @@ class FileSource:
 
     @property
     def default_universe(self) -> str:
-        """The name without its endings: 'daily' for data/daily.csv.gz, 'data' for data/."""
+        """Name of the file or directory without endings: 'daily' for data/daily.csv.gz, 'data' for data/."""
         return Path(os.path.abspath(Path(self._path).expanduser())).name.split(".")[0]
 
     def instruments(self) -> pd.DataFrame:
-        """Every symbol with its first and last session; see `tasks.sources.Source`.
+        """List every symbol; see `tasks.sources.base.Source`.
 
-        A symbol whose file in a directory is of no use is listed without sessions (NaT).
+        A symbol with an unusable file in a directory is listed without sessions (NaT), so that it is requested and
+        gets an outcome.
         """
-        files = self._files()
+        files = self._list_files()
         if files is None:
-            prices = self._table()
+            prices = self._read_single_table()
             return self._instruments(prices.rows[prices.rows["is_bar"]], prices.monthly)
-        bars, monthly, useless = [], set[str](), []
-        for symbol, own in files.items():
-            held = self._file(symbol, own)
-            if isinstance(held, TableError) or not held.rows["is_bar"].any():
-                useless.append(symbol)
+        bars, monthly, unusable = [], set[str](), []
+        for symbol, candidates in files.items():
+            prices_or_error = self._read_symbol_file(symbol, candidates)
+            if isinstance(prices_or_error, TableError) or not prices_or_error.rows["is_bar"].any():
+                unusable.append(symbol)
             else:
-                bars.append(held.rows.loc[held.rows["is_bar"], ["symbol", "session"]])
-                monthly |= held.monthly
-        known = self._instruments(stack(bars, {name: BAR_TYPES[name] for name in ("symbol", "session")}), monthly)
-        return stack([known, self._described(pd.DataFrame({"symbol": useless}), monthly)], INSTRUMENT_TYPES)
+                rows = prices_or_error.rows
+                bars.append(rows.loc[rows["is_bar"], ["symbol", "session"]])
+                monthly |= prices_or_error.monthly
+        usable = self._instruments(stack(bars, {name: BAR_TYPES[name] for name in ("symbol", "session")}), monthly)
+        return stack([usable, self._describe(pd.DataFrame({"symbol": unusable}), monthly)], INSTRUMENT_TYPES)
 
     def fetch(self, firsts: Mapping[str, date | None], now: datetime) -> Fetched:
-        """Bars, actions and findings from the file; see `tasks.sources.Source`.
+        """Read bars, actions and findings from the file; see `tasks.sources.base.Source`.
 
-        The findings are those of sessions that the bars could have been of, and those whose session or symbol (empty
-        then) cannot be known.
+        The findings are those of the requested sessions, and those whose session (NaT) or symbol ('') is unknown.
 
         Raises:
-            BadRequestError: if the table or directory cannot be read, or a table has other columns, no bar, or too
-                many lines that are not what its columns say.
+            BadRequestError: if the table or directory cannot be read, or a table has wrong columns, no bar, or too
+                many unreadable lines.
         """
-        files = self._files()
+        files = self._list_files()
         last_closed = pd.Timestamp(last_closed_session(self._exchange_mic, now))
         last_month = _last_closed_month(self._exchange_mic, last_closed)
         bars, actions, findings, outcomes = [], [], [], []
         monthly, knows_actions = set[str](), True
         for symbol, first in firsts.items():
-            held = self._table() if files is None else self._file(symbol, files.get(symbol, []))
-            if isinstance(held, TableError):
-                outcomes.append(SourceOutcome(symbol, held.outcome, str(held)))
+            prices = (
+                self._read_single_table() if files is None else self._read_symbol_file(symbol, files.get(symbol, []))
+            )
+            if isinstance(prices, TableError):
+                outcomes.append(SourceOutcome(symbol, prices.outcome, str(prices)))
                 continue
-            is_monthly = symbol in held.monthly
-            knows_actions &= not {*ACTION_COLUMNS, "adj_close"}.isdisjoint(held.rows.columns)
+            is_monthly = symbol in prices.monthly
+            knows_actions &= not {*ACTION_COLUMNS, "adj_close"}.isdisjoint(prices.rows.columns)
             monthly |= {symbol} if is_monthly else set()
             earliest = pd.Timestamp.min if first is None else pd.Timestamp(first)
             latest = last_month if is_monthly else last_closed
-            # The whole history first: later splits and the level of adj_close reach across any cut.
-            all_bars, all_actions = _as_traded(held.records_of(symbol))
+            # From the whole history: later splits and the level of adj_close affect the requested sessions.
+            all_bars, all_actions = _as_traded(prices.records_of(symbol))
             bars.append(all_bars[all_bars["session"].between(earliest, latest)])
             actions.append(all_actions[all_actions["ex_date"].between(earliest, latest)])
             reasons = []
@@ -123,11 +126,14 @@ class FileSource:
                 reasons.append(f"no prices in {self._path}")
             elif not len(bars[-1]):
                 reasons.append(f"no prices from {first or 'the start'} to {latest:%Y-%m-%d}")
-            if not held.has_header:
+            if not prices.has_header:
                 reasons.append("no header line, read in Yahoo's order of columns")
-            if (own := held.findings.get(symbol)) is not None:
-                findings.append(own[own["session"].isna() | own["session"].between(earliest, last_closed)])
-                reasons += _counted(findings[-1])
+            if (symbol_findings := prices.findings.get(symbol)) is not None:
+                is_requested = symbol_findings["session"].isna() | symbol_findings["session"].between(
+                    earliest, last_closed
+                )
+                findings.append(symbol_findings[is_requested])
+                reasons += _count_findings(findings[-1])
             if still_open := int((all_bars["session"] > latest).sum()):
                 newest = (
                     f"{latest:%Y-%m}, the last closed month"
@@ -137,8 +143,8 @@ class FileSource:
                 reasons.append(f"{still_open} bars after {newest}, left out")
             outcome = Outcome.OK if len(bars[-1]) else Outcome.MISSING
             outcomes.append(SourceOutcome(symbol, outcome, "; ".join(reasons)))
-        if files is None and "" in self._table().findings:
-            findings.append(self._table().findings[""])
+        if files is None and "" in self._read_single_table().findings:
+            findings.append(self._read_single_table().findings[""])
         together = stack(bars, BAR_TYPES)
         return Fetched(
             together,
@@ -150,18 +156,18 @@ class FileSource:
         )
 
     def _instruments(self, bars: pd.DataFrame, monthly: frozenset[str] | set[str]) -> pd.DataFrame:
-        return stack([self._described(spans(bars), monthly)], INSTRUMENT_TYPES)
+        return stack([self._describe(session_spans(bars), monthly)], INSTRUMENT_TYPES)
 
-    def _described(self, symbols: pd.DataFrame, monthly: frozenset[str] | set[str]) -> pd.DataFrame:
-        """The symbols with what is the same for all of a file, and NaT for sessions that are not given."""
+    def _describe(self, symbols: pd.DataFrame, monthly: frozenset[str] | set[str]) -> pd.DataFrame:
+        """Add exchange, currency and bar interval; sessions that are not given become NaT."""
         return symbols.assign(
             exchange_mic=self._exchange_mic,
             currency_code=self._currency_code,
             bar_interval=np.where(symbols["symbol"].isin(list(monthly)), "monthly", "daily"),
         ).reindex(columns=list(INSTRUMENT_TYPES))
 
-    def _files(self) -> dict[str, list[Path]] | None:
-        """The files of each symbol, by symbol; None if the path is no directory."""
+    def _list_files(self) -> dict[str, list[Path]] | None:
+        """List the files of each symbol; None if the path is no directory."""
         root = Path(self._path).expanduser()
         if not root.is_dir():
             return None
@@ -176,24 +182,24 @@ class FileSource:
             raise BadRequestError(f"The directory {self._path} holds no file SYMBOL{', SYMBOL'.join(ENDINGS)}.")
         return files
 
-    def _file(self, symbol: str, files: Sequence[Path]) -> Prices | TableError:
-        """What the directory's file of the symbol holds, or why that is of no use, as a reason for the operator."""
+    def _read_symbol_file(self, symbol: str, files: Sequence[Path]) -> Prices | TableError:
+        """Read the directory's file of a symbol; an unusable one is returned as the error."""
         if not files:
-            return TableError(Outcome.MISSING, f"no file of it in {self._path}")
+            return TableError(Outcome.MISSING, f"no file of this symbol in {self._path}")
         if len(files) > 1:
             names = ", ".join(file.name for file in files)
-            return TableError(Outcome.REJECTED, f"there are several files of it: {names}")
+            return TableError(Outcome.REJECTED, f"a symbol must have one file, and this one has {names}")
         try:
             prices = read_prices(files[0], symbol, most_unreadable=1.0)
-        except TableError as fault:
-            return TableError(fault.outcome, f"the file {fault}")
+        except TableError as error:
+            return TableError(error.outcome, f"the file {error}")
         if set(prices.bounds) != {symbol}:
             tickers = ", ".join(list(prices.bounds)[:3])
             return TableError(Outcome.REJECTED, f"the file has the tickers {tickers}; expected {symbol} alone")
         return prices
 
-    def _table(self) -> Prices:
-        """The one table, read once for as long as its time and size stay the same."""
+    def _read_single_table(self) -> Prices:
+        """Read the one table; it is cached until its time or size changes."""
         try:
             state = Path(self._path).expanduser().stat()
         except OSError as error:
@@ -201,10 +207,10 @@ class FileSource:
         try:
             with _reading:
                 return _read_version(self._path, state.st_mtime_ns, state.st_size)
-        except TableError as fault:
+        except TableError as error:
             columns = f"; it must have the columns {', '.join(REQUIRED_COLUMNS)}"
-            hint = columns if fault.outcome is Outcome.MISSING else ""
-            raise BadRequestError(f"The price file {self._path} {fault}{hint}.") from fault
+            hint = columns if error.outcome is Outcome.MISSING else ""
+            raise BadRequestError(f"The price file {self._path} {error}{hint}.") from error
 
 
 _reading = threading.Lock()
@@ -212,41 +218,41 @@ _reading = threading.Lock()
 
 @functools.lru_cache(maxsize=2)
 def _read_version(path: str, mtime_ns: int, size: int) -> Prices:
-    del mtime_ns, size  # they only tell one version of the file from another
+    del mtime_ns, size  # only keys of the cache
     file = Path(path).expanduser()
     return read_prices(file, _without_ending(file.name))
 
 
 def _without_ending(name: str) -> str:
-    """The symbol that a file's name stands for; the name itself if it has another ending."""
+    """Remove a known ending from a file's name; a name with another ending stays as it is."""
     return next((name.removesuffix(ending) for ending in ENDINGS if name.endswith(ending)), name)
 
 
 def _as_traded(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Bars and actions of one symbol's rows, as traded as the columns allow."""
+    """Compute bars as traded, and actions, from one symbol's rows; the columns decide how."""
     bars = rows[rows["is_bar"]]
-    given = [name for name in ACTION_COLUMNS if name in rows]
-    if given:
+    action_columns = [name for name in ACTION_COLUMNS if name in rows]
+    if action_columns:
         events = [
             rows.loc[rows[name] > 0, ["symbol", "session", name]]
             .rename(columns={"session": "ex_date", name: "value"})
             .assign(kind=ACTION_COLUMNS[name])
-            for name in given
+            for name in action_columns
         ]
         return undo_splits(bars, stack(events, ACTION_TYPES))
     return bars, actions_from_adjusted_close(bars) if "adj_close" in rows else stack([], ACTION_TYPES)
 
 
-def _counted(findings: pd.DataFrame) -> list[str]:
-    """The findings of one symbol in a few words, such as ['3 unreadable lines, 45 repeated dates'], or in none."""
-    # A finding of lines counts as many as there are, one of a row counts as one.
+def _count_findings(findings: pd.DataFrame) -> list[str]:
+    """Count the findings of one symbol by rule: ['3 unreadable lines, 45 repeated dates'], or [] without findings."""
+    # The value of an unreadable-line finding is its number of lines; any other finding is one row.
     counts = findings["value"].where(findings["rule"] == "unreadable_line", 1).groupby(findings["rule"]).sum()
     words = ", ".join(f"{counts[rule]:.0f} {name}" for rule, name in FINDING_RULES.items() if rule in counts)
     return [words] if words else []
 
 
 def _last_closed_month(mic: str, last_closed: pd.Timestamp) -> pd.Timestamp:
-    """The first day of the newest month whose last session had closed."""
+    """Find the first day of the newest month whose last session is closed."""
     month = last_closed.replace(day=1)
     table = month_table(mic, last_closed.date(), last_closed.date())
     is_over = len(table) and table["last_session"].iloc[0] == last_closed

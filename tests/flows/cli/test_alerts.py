@@ -131,7 +131,7 @@ def test_alerts_stop_monitoring_removes_the_universe(bellwether: Bellwether, dat
     code, _, errors = bellwether("alerts", "stop-monitoring", "u")
     assert code == 4
     assert "SOURCE/UNIVERSE" in errors
-    assert "file/u is no longer" in bellwether("alerts", "stop-monitoring", "file/u")[1]
+    assert "no longer monitored" in bellwether("alerts", "stop-monitoring", "file/u")[1]
     assert "No universe is monitored" in bellwether("alerts", "monitored")[1]
 
 

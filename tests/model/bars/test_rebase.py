@@ -1,4 +1,4 @@
-"""Downloads on another basis, brought to the one stored."""
+"""Tests of model.bars.rebase."""
 
 from pathlib import Path
 
@@ -10,26 +10,24 @@ from hypothesis import strategies as st
 
 from model.bars.adjustment import total_log_returns
 from model.bars.rebase import rebase_history
+from tests.support import bars as support_bars
+from tests.support.bars import make_actions
 
-NO_ACTIONS = pd.DataFrame({"symbol": [], "ex_date": [], "kind": [], "value": []}).astype(
-    {"symbol": "str", "ex_date": "datetime64[ns]", "kind": "str", "value": "float64"}
-)
+NO_ACTIONS = make_actions()
 
 
-def make_bars(closes: list[float] | np.ndarray, first: str = "2020-01-01") -> pd.DataFrame:
-    sessions = pd.bdate_range(first, periods=len(closes)).astype("datetime64[ns]")
-    close = np.asarray(closes, dtype=float)
-    bars = pd.DataFrame({"symbol": "A", "session": sessions})
-    return bars.assign(open=close, high=close, low=close, close=close, volume=1000.0)
+def make_bars(closes: list[float] | np.ndarray) -> pd.DataFrame:
+    """Make bars on consecutive business days."""
+    return support_bars.make_bars(closes, days=pd.bdate_range("2020-01-01", periods=len(closes)).as_unit("ns"))
 
 
 def splits(actions: pd.DataFrame) -> list[tuple[str, float]]:
-    facts = actions[actions["kind"] == "split"]
-    return [(f"{day:%Y-%m-%d}", value) for day, value in zip(facts["ex_date"], facts["value"], strict=True)]
+    rows = actions[actions["kind"] == "split"]
+    return [(f"{day:%Y-%m-%d}", value) for day, value in zip(rows["ex_date"], rows["value"], strict=True)]
 
 
-def test_align_finds_the_split_that_a_download_undid() -> None:
-    """Stored as traded, 100 and then 50 after a 2:1 split on the fourth day; downloaded with the first days halved."""
+def test_rebase_history_infers_the_split_of_a_restated_download() -> None:
+    """Stored as traded with a 2:1 split on the fourth day; downloaded with the first three days halved."""
     traded = make_bars([100.0, 102.0, 98.0, 50.0, 51.0, 49.0])
     download = make_bars([50.0, 51.0, 49.0, 50.0, 51.0, 49.0]).assign(volume=[2000.0] * 3 + [1000.0] * 3)
     rebased = rebase_history(download, NO_ACTIONS, traded)
@@ -38,8 +36,8 @@ def test_align_finds_the_split_that_a_download_undid() -> None:
     assert splits(rebased.actions) == [("2020-01-06", 2.0)]
 
 
-def test_align_joins_new_bars_by_a_split_when_its_day_is_not_known() -> None:
-    """All that is stored was restated by 2, and the download goes on: no return is made up at the seam."""
+def test_rebase_history_joins_later_bars_by_a_split() -> None:
+    """The download restates all stored bars by 2 and continues; no false return arises at the join."""
     stored = make_bars([100.0, 102.0, 98.0])
     download = make_bars([50.0, 51.0, 49.0, 50.0, 51.0])
     rebased = rebase_history(download, NO_ACTIONS, stored)
@@ -50,8 +48,8 @@ def test_align_joins_new_bars_by_a_split_when_its_day_is_not_known() -> None:
     np.testing.assert_allclose(returns[1:], np.diff(np.log(download["close"])), rtol=1e-12)
 
 
-def test_align_takes_an_unadjusted_download_for_no_split() -> None:
-    """Stored adjusted, downloaded as traded: the stored price does not jump, so nothing happened on that day."""
+def test_rebase_history_infers_no_split_from_an_unadjusted_download() -> None:
+    """Stored adjusted, downloaded as traded: the stored price has no jump, so there is no split to add."""
     adjusted = make_bars([50.0, 51.0, 49.0, 50.0, 51.0, 49.0])
     rebased = rebase_history(make_bars([100.0, 102.0, 98.0, 50.0, 51.0, 49.0]), NO_ACTIONS, adjusted)
     assert rebased is not None
@@ -59,14 +57,12 @@ def test_align_takes_an_unadjusted_download_for_no_split() -> None:
     np.testing.assert_allclose(rebased.bars["close"], adjusted["close"])
 
 
-def test_align_brings_dividends_to_the_stored_basis() -> None:
-    dividend = pd.DataFrame(
-        {"symbol": ["A"], "ex_date": pd.to_datetime(["2020-01-02"]), "kind": ["dividend"], "value": [0.5]}
-    )
+def test_rebase_history_rebases_dividends() -> None:
+    dividend = make_actions(("2020-01-02", "dividend", 0.5))
     rebased = rebase_history(make_bars([50.0, 51.0, 49.0, 50.0]), dividend, make_bars([100.0, 102.0, 98.0]))
     assert rebased is not None
-    facts = rebased.actions.set_index("kind")["value"]
-    assert facts.to_dict() == {"dividend": 1.0, "split": 2.0}
+    values = rebased.actions.set_index("kind")["value"]
+    assert values.to_dict() == {"dividend": 1.0, "split": 2.0}
 
 
 @pytest.mark.parametrize(
@@ -74,13 +70,11 @@ def test_align_brings_dividends_to_the_stored_basis() -> None:
     [
         np.linspace(10, 30, 30),  # another company
         100.0 * np.repeat([0.99**5, 0.99**4, 0.99**3, 0.99**2, 0.99, 1.0], 5),  # adjusted for dividends
-        [200.0, 200.0],  # too few to tell
+        [200.0, 200.0],  # too few bars
     ],
 )
-def test_align_refuses_what_no_split_explains(closes: np.ndarray) -> None:
-    stored = make_bars(np.full(30, 100.0) * np.exp(np.random.default_rng(1).normal(0, 0.01, 30)))
-    assert rebase_history(make_bars(closes).assign(), NO_ACTIONS, make_bars(np.full(30, 100.0))) is None
-    assert len(stored) == 30
+def test_rebase_history_refuses_other_differences(closes: np.ndarray) -> None:
+    assert rebase_history(make_bars(closes), NO_ACTIONS, make_bars(np.full(30, 100.0))) is None
 
 
 @given(
@@ -88,8 +82,8 @@ def test_align_refuses_what_no_split_explains(closes: np.ndarray) -> None:
     st.sampled_from([2.0, 3.0, 1.5, 7.0, 0.1]),
     st.integers(4, 8),
 )
-def test_align_gives_back_what_was_traded(moves: list[float], ratio: float, place: int) -> None:
-    """A split anywhere but at the edges, in any market: the restated download becomes the stored bars again."""
+def test_rebase_history_recovers_the_bars_as_traded(moves: list[float], ratio: float, place: int) -> None:
+    """With a split away from the edges, the rebased download equals the stored bars."""
     adjusted = 100 * np.exp(np.cumsum(moves))
     scale = np.where(np.arange(len(moves)) < place, ratio, 1.0)
     traded = make_bars(adjusted * scale)
@@ -99,8 +93,8 @@ def test_align_gives_back_what_was_traded(moves: list[float], ratio: float, plac
     assert [value for _, value in splits(rebased.actions)] == pytest.approx([ratio], rel=1e-4)
 
 
-def test_align_brings_six_downloads_of_the_same_bars_together(shared_data: Path) -> None:
-    """Raw in 2017, restated for 7:1, 4:1 and 20:1 splits later, adjusted for dividends in the last one."""
+def test_rebase_history_unites_six_recorded_downloads(shared_data: Path) -> None:
+    """Raw in 2017, later restated for 7:1, 4:1 and 20:1 splits, the last one adjusted for dividends."""
     vintages = pd.read_csv(shared_data / "messy" / "vintages_2014_2016.csv.gz")
     vintages.columns = ["vintage", "symbol", "session", "open", "high", "low", "close", "adj_close", "volume"]
     vintages["session"] = pd.to_datetime(vintages["session"]).astype("datetime64[ns]")

@@ -1,4 +1,4 @@
-"""The words of alerts: what happened, since when, how bad, what to do, where to look; short enough to be sent."""
+"""Tests of the texts of alerts: content, length, reminders."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sql.store import MonthKey
-from tasks.alerts import messages as alerting
+from tasks.alerts import messages
 from tasks.alerts.messages import compose_message
 from tasks.errors import BadRequestError, PricesIncompleteError
 from tests.support.rows import query
@@ -27,26 +27,26 @@ OVERDUE = {
     "last_status": "failed",
     "last_message": "The source is down.",
 }
-ADDRESS = {
+RECIPIENT = {
     "recipient_id": "0123456789abcdef",
     "recipient": "json://127.0.0.1 #0123",
     "failing_since": T0,
     "failed_rounds": 3,
-    "last_error": "no answer in time",
+    "last_error": "no response in time",
 }
 EVERY_ALERT = {
-    "failed": alerting.failed_run_alert(KEY, "The source is down.", BadRequestError()),
-    "coverage": alerting.failed_run_alert(KEY, "1 of 2 do.", PricesIncompleteError()),
-    "correction": alerting.failed_run_alert(KEY, "The source is down.", BadRequestError(), correction=1),
-    "unbegun": alerting.unstarted_run_alert("file", "it's", "No such file.", T0),
-    "lost": alerting.killed_run_alert(RUN),
-    "stuck": alerting.stuck_run_alert(RUN, 12),
-    "overdue": alerting.overdue_alert(OVERDUE),
-    "never published": alerting.overdue_alert(
+    "failed": messages.failed_run_alert(KEY, "The source is down.", BadRequestError()),
+    "coverage": messages.failed_run_alert(KEY, "1 of 2 do.", PricesIncompleteError()),
+    "correction": messages.failed_run_alert(KEY, "The source is down.", BadRequestError(), correction=1),
+    "unstarted": messages.unstarted_run_alert("file", "it's", "No such file.", T0),
+    "killed": messages.killed_run_alert(RUN),
+    "stuck": messages.stuck_run_alert(RUN, 12),
+    "overdue": messages.overdue_alert(OVERDUE),
+    "never published": messages.overdue_alert(
         {**OVERDUE, "newest_origin_month": None, "last_run_id": None, "last_status": None, "last_message": None}
     ),
-    "delivery": alerting.delivery_alert(ADDRESS),
-    "database": alerting.database_alert("It does not answer."),
+    "delivery": messages.delivery_alert(RECIPIENT),
+    "database": messages.database_alert("It is down."),
 }
 
 
@@ -65,7 +65,7 @@ def make_due(alert: Any, **changes: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("alert", EVERY_ALERT.values(), ids=EVERY_ALERT.keys())
-def test_every_alert_says_what_since_when_how_bad_what_to_do_and_where_to_look(alert: Any, database_url: str) -> None:
+def test_compose_message_has_all_parts_of_every_alert(alert: Any, database_url: str) -> None:
     text = compose_message(make_due(alert), reminder_days=7, now=T0 + timedelta(days=2))
     assert text.title == f"Bellwether: {alert['title']}"
     for part in (
@@ -91,26 +91,26 @@ def test_compose_message_stays_within_the_smallest_limit_of_common_services(even
 @pytest.mark.parametrize(
     ("changes", "reminder_days", "sentence"),
     [
-        ({}, 7, "Told again every 7 days until it clears"),
-        ({}, 1, "Told again every day until it clears"),
-        ({}, 0, "There are no reminders"),
+        ({}, 7, "Reminder every 7 days until it clears or is acknowledged: bellwether alerts ack 12"),
+        ({}, 1, "Reminder every day until it clears or is acknowledged"),
+        ({}, 0, "There are no reminders; you are notified when the alert clears."),
         ({"acknowledged_at": T0}, 7, "Acknowledged on 2026-11-03: there are no reminders."),
     ],
 )
-def test_compose_message_says_when_it_comes_again(changes: dict[str, Any], reminder_days: int, sentence: str) -> None:
+def test_compose_message_has_the_reminder_interval(changes: dict[str, Any], reminder_days: int, sentence: str) -> None:
     due = make_due(EVERY_ALERT["failed"], **changes)
     assert sentence in compose_message(due, reminder_days=reminder_days, now=T0).body
 
 
-def test_compose_message_numbers_reminders_and_tells_one_from_another() -> None:
+def test_compose_message_numbers_reminders() -> None:
     due = make_due(EVERY_ALERT["failed"], event="reminder", number=3, times_seen=4)
     text = compose_message(due, reminder_days=7, now=T0 + timedelta(hours=5))
     assert text.title == "Bellwether, reminder 3: No forecast for it's from 2026-10"
-    assert "(5 hours, found 4 times)" in text.body
+    assert "(5 hours, raised 4 times)" in text.body
     assert text.body.endswith("[alert 12, reminder 3]")
 
 
-def test_compose_message_of_what_cleared_is_no_alarm() -> None:
+def test_compose_message_of_a_cleared_alert_is_short() -> None:
     due = make_due(
         EVERY_ALERT["failed"], event="cleared", resolved_at=T0 + timedelta(minutes=1), is_opened_delivered=True
     )
@@ -120,25 +120,25 @@ def test_compose_message_of_what_cleared_is_no_alarm() -> None:
     assert "The source is down." not in text.body
 
 
-def test_a_title_is_one_line() -> None:
-    """It becomes the subject of a mail."""
+def test_compose_message_has_a_title_of_one_line() -> None:
+    """The title becomes the subject of a mail."""
     due = make_due({**EVERY_ALERT["failed"], "title": "No forecast for a\r\nBcc: x@example.com"})
     assert compose_message(due, reminder_days=7, now=T0).title == "Bellwether: No forecast for a Bcc: x@example.com"
 
 
-def test_a_failed_correction_is_no_emergency() -> None:
+def test_failed_run_alert_of_a_correction_is_a_warning() -> None:
     assert EVERY_ALERT["correction"]["severity"] == "warning"
-    assert "what was published before stays in force" in EVERY_ALERT["correction"]["detail"]
+    assert "the published forecasts stay in force" in EVERY_ALERT["correction"]["detail"]
 
 
-def test_an_overdue_alert_says_how_many_months_are_missing_and_why() -> None:
+def test_overdue_alert_has_number_and_cause_of_missing_months() -> None:
     detail = EVERY_ALERT["overdue"]["detail"]
-    assert detail.endswith("bellwether alerts stop_monitoring 'file/it'\"'\"'s'")
+    assert detail.endswith("bellwether alerts stop-monitoring 'file/it'\"'\"'s'")
     for part in (
-        "It was due by 2026-10-07 (session 5 after the month), 31 days ago",
-        "2 months up to it are missing",
+        "The first missing month was due by 2026-10-07 (session 5 after the month), 31 days ago",
+        "2 months are missing",
         "the forecasts in force are from 2026-08",
-        "and its last run, 7, failed: The source is down. Are",
+        "and its last run, 7, failed: The source is down. Check",
     ):
         assert part in detail
-    assert "nothing of it was ever published" in EVERY_ALERT["never published"]["detail"]
+    assert "no month was ever published" in EVERY_ALERT["never published"]["detail"]

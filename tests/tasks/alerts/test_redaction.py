@@ -1,11 +1,12 @@
-"""What errors say, made fit to be stored and sent."""
+"""Tests of redaction: secrets in texts, one-line descriptions of errors."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tasks.alerts.redaction import redact
+from tasks.alerts.redaction import describe_error, redact
+from tasks.errors import BadRequestError
 from tasks.settings import get_settings
 
 
@@ -29,9 +30,24 @@ def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
         ("/v8/chart?crumb=abc.def&range=1mo", "/v8/chart?crumb=***&range=1mo"),
         ("connection string: password='it is', host=a", "connection string: password=***, host=a"),
         ("Authorization: Bearer eyJhbGciOi.x", "Authorization: ***"),
-        ("{'api_key': 'k'}", "{'api_key': 'k'}"),  # not how errors write it; a guess would eat ordinary words
+        (
+            "{'api_key': 'k'}",
+            "{'api_key': 'k'}",
+        ),  # no format of error messages
         ("1 of 2 symbols do; tokens: none", "1 of 2 symbols do; tokens: none"),
     ],
 )
-def test_without_secrets_hides_what_is_one_and_nothing_else(text: str, expected: str) -> None:
+def test_redact_hides_secrets_and_nothing_else(text: str, expected: str) -> None:
     assert redact(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (BadRequestError("No such file: token=abc."), "No such file: token=***"),
+        (ValueError("one\n - two"), "ValueError: one - two"),
+        (KeyboardInterrupt(), "The run was interrupted."),
+    ],
+)
+def test_describe_error_is_one_line_without_secrets(error: BaseException, expected: str) -> None:
+    assert describe_error(error) == expected

@@ -1,1 +1,1 @@
-
+"""Tests of `tasks.month`, one module per module."""

@@ -1,4 +1,4 @@
-"""The watch of a run: what it reads, what it leaves, and what an operator is told."""
+"""The drift step: what it reads and stores, and the alerts that follow."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -16,7 +16,7 @@ from model.config import ForecasterConfig
 from model.drift.expectation import make_expectation
 from model.drift.reference_forecast import make_reference_forecast
 from model.forecaster.baseline import Baseline
-from model.forecaster.features import INPUTS, TERMS, make_panel
+from model.forecaster.features import NETWORK_INPUTS, TERMS, make_panel
 from model.forecaster.forecaster import Forecaster
 from model.forecaster.network import build_network
 from sql.store import ModelVersion, MonthKey
@@ -24,16 +24,17 @@ from tasks.alerts.messages import cleared_alerts, drift_alerts
 from tasks.month.check import Checked
 from tasks.month.drift import DRIFT_COLUMNS, MONITORED_HORIZONS, DriftResult, check_drift
 from tasks.month.train import Choice
-from tasks.plans.month import MonthPlan, PricesPlan
+from tasks.plans.month import MonthPlan
+from tasks.plans.prices import PricesPlan
 
 CONFIG = replace(ForecasterConfig(), units=2, seeds=(1,))
 QUANTILES = quantile_names(CONFIG.quantile_levels)
-LIVE_FROM = 150  # position of the first origin in service
+LIVE_FROM = 150  # position of the first published origin
 NOW = datetime(2020, 1, 10, tzinfo=UTC)
 
 
 def make_months(count: int = 186, symbols: int = 8) -> pd.DataFrame:
-    """Months whose volatility clusters."""
+    """Make months with clustered volatility."""
     rng = np.random.default_rng(1)
     log_sigma = np.zeros((symbols, count))
     for t in range(1, count):
@@ -65,20 +66,20 @@ JUDGED_FROM = PANEL.months[110].date()
 
 
 def make_forecaster() -> Forecaster:
-    """A Gaussian of the current volatility, and a network that corrects nothing."""
+    """Make a forecaster with a Gaussian baseline, and a network without corrections."""
     horizons = len(CONFIG.horizons)
-    network = tuple(weights.numpy() for weights in build_network(len(INPUTS), CONFIG).weights)
+    network = tuple(weights.numpy() for weights in build_network(len(NETWORK_INPUTS), CONFIG).weights)
     return Forecaster(
         config=CONFIG,
         baseline=Baseline(
-            centre=np.zeros(horizons),
+            location=np.zeros(horizons),
             beta=np.zeros((horizons, len(TERMS))),
             intercept=np.zeros(horizons),
-            shape=np.tile(norm.ppf(CONFIG.quantile_levels), (horizons, 1)),
+            standardised_quantiles=np.tile(norm.ppf(CONFIG.quantile_levels), (horizons, 1)),
             outside=np.full(horizons, 0.2),
         ),
-        input_mean=np.zeros(len(INPUTS)),
-        input_deviation=np.ones(len(INPUTS)),
+        input_mean=np.zeros(len(NETWORK_INPUTS)),
+        input_deviation=np.ones(len(NETWORK_INPUTS)),
         networks=(network,),
         trained=pd.DataFrame({"seed": [1], "epochs": [0], "validation_loss": [1.0]}),
     )
@@ -90,16 +91,16 @@ def forecaster() -> Forecaster:
 
 
 @pytest.fixture(scope="module")
-def said(forecaster: Forecaster) -> pd.DataFrame:
-    """All forecasts in service that can be scored, as the database gives them back; run r made those of month r."""
+def published(forecaster: Forecaster) -> pd.DataFrame:
+    """All served forecasts with an outcome, as the database returns them; the run's number is its month's position."""
     positions = list(range(LIVE_FROM, len(PANEL.months) - 1))
-    said = forecaster.forecast_many(PANEL, list(PANEL.months[positions]))
-    said = said[said["horizon"].isin(MONITORED_HORIZONS) & (said["forecaster"] == "baseline")]
-    symbol = pd.Index(PANEL.symbols).get_indexer(said["symbol"])
-    month = PANEL.months.get_indexer(said["origin_month"])
-    actual = PANEL.y[symbol, month, said["horizon"].to_numpy() - 1]
-    said = said.assign(run_id=month, model_version_id=7, is_served=True, actual_log_return=actual, is_checked=False)
-    return said[np.isfinite(actual)].drop(columns="target_month").reset_index(drop=True)
+    rows = forecaster.forecast_many(PANEL, list(PANEL.months[positions]))
+    rows = rows[rows["horizon"].isin(MONITORED_HORIZONS) & (rows["forecaster"] == "baseline")]
+    symbol = pd.Index(PANEL.symbols).get_indexer(rows["symbol"])
+    month = PANEL.months.get_indexer(rows["origin_month"])
+    actual = PANEL.y[symbol, month, rows["horizon"].to_numpy() - 1]
+    rows = rows.assign(run_id=month, model_version_id=7, is_served=True, actual_log_return=actual, is_checked=False)
+    return rows[np.isfinite(actual)].drop(columns="target_month").reset_index(drop=True)
 
 
 def make_choice(forecaster: Forecaster, *, kept: int | None) -> Choice:
@@ -125,21 +126,21 @@ def make_choice(forecaster: Forecaster, *, kept: int | None) -> Choice:
     )
 
 
-def watch(
+def run_check(
     monkeypatch: pytest.MonkeyPatch,
     choice: Choice,
-    said: pd.DataFrame,
+    published: pd.DataFrame,
     *,
-    watched: pd.DataFrame | None = None,
-    reference: pd.DataFrame | None = None,
+    checked_months: pd.DataFrame | None = None,
+    expectation: pd.DataFrame | None = None,
     errors: pd.DataFrame | None = None,
 ) -> DriftResult:
-    """The watch of a run that finds this in the database."""
-    nothing = ["horizon", "measure", "target_month", "value", "expected", "deviation"]
+    """Run the drift step on a database with these rows."""
+    columns = ["horizon", "measure", "target_month", "value", "expected", "deviation"]
     store = SimpleNamespace(
-        read_forecasts_to_check=lambda key, horizons, since_month: said,
-        read_drift_months=lambda key: pd.DataFrame(columns=nothing) if watched is None else watched,
-        read_drift_expectation=lambda version: pd.DataFrame() if reference is None else reference,
+        read_forecasts_to_check=lambda key, horizons, since_month: published,
+        read_drift_months=lambda key: pd.DataFrame(columns=columns) if checked_months is None else checked_months,
+        read_drift_expectation=lambda version: pd.DataFrame() if expectation is None else expectation,
     )
     monkeypatch.setattr(tasks.month.drift, "get_store", lambda: store)
     prices = PricesPlan(source_spec="file:p.csv", universe="it's", instruments=(), requested_at=NOW)
@@ -153,19 +154,19 @@ def watch(
         min_coverage=0.9,
         published_run_id=None,
     )
-    columns = ["run_id", "symbol", "horizon", "forecaster", "actual_log_return"]
+    error_columns = ["run_id", "symbol", "horizon", "forecaster", "actual_log_return"]
     outcomes = pd.DataFrame({"symbol": PANEL.symbols, "outcome": ["ok"] * 7 + ["missing"]})
-    new = said.iloc[:0][columns] if errors is None else errors[columns]
+    new = (published.iloc[:0] if errors is None else errors)[error_columns]
     return check_drift.fn(plan, Checked(MONTHS, outcomes), choice, new)
 
 
 @pytest.fixture
-def sound(monkeypatch: pytest.MonkeyPatch, forecaster: Forecaster, said: pd.DataFrame) -> DriftResult:
-    """Three years of service by a model that is new in this run."""
-    return watch(monkeypatch, make_choice(forecaster, kept=None), said)
+def sound(monkeypatch: pytest.MonkeyPatch, forecaster: Forecaster, published: pd.DataFrame) -> DriftResult:
+    """Three years of published forecasts, and a model that is new in this run."""
+    return run_check(monkeypatch, make_choice(forecaster, kept=None), published)
 
 
-def test_watch_drift_has_a_row_for_every_check(sound: DriftResult) -> None:
+def test_check_drift_has_a_row_per_horizon_and_measure(sound: DriftResult) -> None:
     assert list(sound.checks.columns) == DRIFT_COLUMNS
     expected = [(h, name) for h in MONITORED_HORIZONS for name in ("calibration", "loss", "staleness")]
     assert list(zip(sound.checks["horizon"], sound.checks["measure"], strict=True)) == expected
@@ -179,90 +180,96 @@ def test_watch_drift_has_a_row_for_every_check(sound: DriftResult) -> None:
     )
 
 
-def test_watch_drift_leaves_what_it_has_seen(sound: DriftResult) -> None:
-    """The months of service, what is expected of the model, and the inputs."""
+def test_check_drift_returns_months_expectation_and_inputs(sound: DriftResult) -> None:
     months = sound.months
     assert set(months["forecaster"]) == {"baseline"}
     assert len(months[months["measure"] == "loss"]) == sum(
         len(PANEL.months) - LIVE_FROM - h for h in MONITORED_HORIZONS
     )
     assert set(months["measure"]) == {"loss", "calibration", "staleness", "coverage_80", "coverage_95", "bias"}
-    assert set(sound.reference["forecaster"]) == {"hybrid", "baseline"}
+    assert set(sound.expectation["forecaster"]) == {"hybrid", "baseline"}
     assert sound.inputs.set_index("input").loc["missing", "value"] == 1 / 8
 
 
-def test_watch_drift_goes_on_from_what_is_stored(
-    monkeypatch: pytest.MonkeyPatch, forecaster: Forecaster, said: pd.DataFrame, sound: DriftResult
+def test_check_drift_continues_from_stored_months(
+    monkeypatch: pytest.MonkeyPatch, forecaster: Forecaster, published: pd.DataFrame, sound: DriftResult
 ) -> None:
-    """With the months before and the reference in the database the checks are the same; only the new is written."""
+    """With earlier months and the expectation stored, the checks are the same, and only new rows are returned."""
     columns = ["horizon", "measure", "value", "expected", "deviation"]
     targets = PANEL.months[sound.months["run_id"] + sound.months["horizon"]]
     is_old = np.asarray(targets < PANEL.months[-1])
-    watched = sound.months.loc[is_old, columns].assign(target_month=targets[is_old])
-    is_checked = (said["run_id"] + said["horizon"] < len(PANEL.months) - 1).to_numpy()
-    # What this run has scored is not in the database yet.
-    pending = said.assign(is_checked=is_checked, actual_log_return=said["actual_log_return"].where(is_checked))
-    again = watch(
+    checked_months = sound.months.loc[is_old, columns].assign(target_month=targets[is_old])
+    is_checked = (published["run_id"] + published["horizon"] < len(PANEL.months) - 1).to_numpy()
+    # The scores of this run are not in the database yet.
+    pending = published.assign(
+        is_checked=is_checked, actual_log_return=published["actual_log_return"].where(is_checked)
+    )
+    again = run_check(
         monkeypatch,
         make_choice(forecaster, kept=7),
         pending,
-        watched=watched,
-        reference=sound.reference.assign(holdout_start=pd.Timestamp(JUDGED_FROM)),
-        errors=said[~is_checked],
+        checked_months=checked_months,
+        expectation=sound.expectation.assign(holdout_start=pd.Timestamp(JUDGED_FROM)),
+        errors=published[~is_checked],
     )
     pd.testing.assert_frame_equal(again.checks, sound.checks)
-    assert again.reference.empty
+    assert again.expectation.empty
     assert (again.months["run_id"] + again.months["horizon"] == len(PANEL.months) - 1).all()
     assert set(again.months["horizon"]) == set(MONITORED_HORIZONS)
 
 
-def test_watch_drift_raises_an_alarm_and_says_since_when_and_for_whom(
-    monkeypatch: pytest.MonkeyPatch, forecaster: Forecaster, said: pd.DataFrame
+def test_check_drift_alarm_has_start_and_driving_symbols(
+    monkeypatch: pytest.MonkeyPatch, forecaster: Forecaster, published: pd.DataFrame
 ) -> None:
-    """From a year ago on, the intervals of two symbols are eight times too wide."""
-    is_bad = (said["symbol"].isin(["S1", "S2"]) & (said["run_id"] >= len(PANEL.months) - 13)).to_numpy()
-    wide = said.copy()
-    wide.loc[is_bad, QUANTILES] = said.loc[is_bad, QUANTILES].to_numpy() * 8
-    found = watch(monkeypatch, make_choice(forecaster, kept=None), wide)
-    loss = found.checks.set_index(["horizon", "measure"]).loc[(1, "loss")]
+    """The intervals of two symbols are eight times too wide in the last year."""
+    is_bad = (published["symbol"].isin(["S1", "S2"]) & (published["run_id"] >= len(PANEL.months) - 13)).to_numpy()
+    wide = published.copy()
+    wide.loc[is_bad, QUANTILES] = published.loc[is_bad, QUANTILES].to_numpy() * 8
+    result = run_check(monkeypatch, make_choice(forecaster, kept=None), wide)
+    loss = result.checks.set_index(["horizon", "measure"]).loc[(1, "loss")]
     assert loss["status"] == "alarm"
     assert loss["since_month"] <= PANEL.months[-11]
-    assert "% more in " in loss["reason"]
-    assert "an alarm, until it is back at" in loss["reason"]
-    assert set(found.symbols.loc[found.symbols["horizon"] == 1, "symbol"].iloc[:2]) == {"S1", "S2"}
-    (alert,) = drift_alerts(KEY, found.checks, found.symbols)
+    assert "exceeded its expected value by " in loss["reason"]
+    assert ", cleared at " in loss["reason"]
+    assert set(result.symbols.loc[result.symbols["horizon"] == 1, "symbol"].iloc[:2]) == {"S1", "S2"}
+    (alert,) = drift_alerts(KEY, result.checks, result.symbols)
     assert alert["subject"] == "file/it's"
-    for expected in ("1 month ahead: What was served lost more", "S1", "S2", f"since {loss['since_month']:%Y-%m}"):
+    for expected in (
+        "1 month ahead: The loss relative to the reference forecast exceeded its expected value",
+        "S1",
+        "S2",
+        f"since {loss['since_month']:%Y-%m}",
+    ):
         assert expected in alert["detail"]
-    assert "--mode baseline" not in alert["detail"]  # it is the baseline that is served
+    assert "--mode baseline" not in alert["detail"]  # the baseline is served already
     assert "universe = 'it''s'" in alert["look_deeper_sql"]
-    assert {"kind": "drift", "subject": "file/it's"} not in cleared_alerts(KEY, found.checks, ())
+    assert {"kind": "drift", "subject": "file/it's"} not in cleared_alerts(KEY, result.checks, ())
 
 
-def test_drift_alerts_are_silent_and_cleared_when_nothing_alarms(sound: DriftResult) -> None:
+def test_drift_alerts_are_cleared_without_an_alarm(sound: DriftResult) -> None:
     assert drift_alerts(KEY, sound.checks, sound.symbols) == []
     assert {"kind": "drift", "subject": "file/it's"} in cleared_alerts(KEY, sound.checks, ())
 
 
-def test_watch_drift_waits_for_months_to_score(
-    monkeypatch: pytest.MonkeyPatch, forecaster: Forecaster, said: pd.DataFrame
+def test_check_drift_needs_scored_months(
+    monkeypatch: pytest.MonkeyPatch, forecaster: Forecaster, published: pd.DataFrame
 ) -> None:
-    few = said[said["run_id"] >= len(PANEL.months) - 4]
-    found = watch(monkeypatch, make_choice(forecaster, kept=None), few)
-    assert set(found.checks["status"]) == {"not_enough_data"}
-    reasons = found.checks.set_index(["horizon", "measure"])["reason"]
-    assert reasons[1, "loss"] == "3 scored months; the check begins with 6."
-    none = watch(monkeypatch, make_choice(forecaster, kept=None), said.iloc[:0])
+    few = published[published["run_id"] >= len(PANEL.months) - 4]
+    result = run_check(monkeypatch, make_choice(forecaster, kept=None), few)
+    assert set(result.checks["status"]) == {"not_enough_data"}
+    reasons = result.checks.set_index(["horizon", "measure"])["reason"]
+    assert reasons[1, "loss"] == "3 scored months; at least 6 are required."
+    none = run_check(monkeypatch, make_choice(forecaster, kept=None), published.iloc[:0])
     assert set(none.checks["status"]) == {"not_enough_data"}
     assert none.months.empty
 
 
-def test_watch_drift_has_nothing_to_compare_with_when_the_model_is_of_few_months(
-    monkeypatch: pytest.MonkeyPatch, forecaster: Forecaster, said: pd.DataFrame
+def test_check_drift_needs_months_for_an_expectation(
+    monkeypatch: pytest.MonkeyPatch, forecaster: Forecaster, published: pd.DataFrame
 ) -> None:
     reference_forecast = make_reference_forecast(MONTHS, horizons=MONITORED_HORIZONS, levels=CONFIG.quantile_levels)
     short = make_expectation(forecaster, PANEL.until(PANEL.months[40]), reference_forecast, MONITORED_HORIZONS)
-    stored: dict[str, Any] = {"reference": short.assign(holdout_start=pd.Timestamp(JUDGED_FROM))}
-    found = watch(monkeypatch, make_choice(forecaster, kept=7), said, **stored)
-    assert found.checks["status"].tolist() == ["not_enough_data"] * 4
-    assert "36 are needed" in found.checks["reason"][0]
+    stored: dict[str, Any] = {"expectation": short.assign(holdout_start=pd.Timestamp(JUDGED_FROM))}
+    result = run_check(monkeypatch, make_choice(forecaster, kept=7), published, **stored)
+    assert result.checks["status"].tolist() == ["not_enough_data"] * 4
+    assert "at least 36 are required" in result.checks["reason"][0]

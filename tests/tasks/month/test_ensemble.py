@@ -1,4 +1,4 @@
-"""Networks trained side by side in processes, by the real Prefect: the same networks as one after the other."""
+"""Training in parallel processes, within a Prefect flow: the same weights as sequential training."""
 
 from dataclasses import replace
 
@@ -8,7 +8,8 @@ from prefect import flow, task
 
 import tasks.month.ensemble
 from model.forecaster.network import Weights
-from model.forecaster.training import Epoch, Trained, TrainingSet, train_sequentially
+from model.forecaster.training import Epoch, Trained, train_sequentially
+from model.forecaster.training_set import TrainingSet
 from tasks.month.ensemble import train_ensemble
 from tests.support.few_units import SMALL
 
@@ -16,8 +17,8 @@ CONFIG = replace(SMALL, seeds=(3, 4), epochs=3, patience=9, smallest_gain=-1.0)
 
 
 @pytest.fixture
-def lesson() -> TrainingSet:
-    """20 symbols, 60 months; the first input says how wide the next return spreads."""
+def training_set() -> TrainingSet:
+    """20 symbols and 60 months; the first input is the log scale of the next return."""
     rng = np.random.default_rng(1)
     symbols, months, horizons, levels = 20, 60, len(CONFIG.horizons), np.array(CONFIG.quantile_levels)
     inputs = rng.normal(size=(symbols, months, 3))
@@ -25,53 +26,55 @@ def lesson() -> TrainingSet:
     train[:, :40], validation[:, 44:] = 1e-4, 1e-4
     return TrainingSet(
         inputs=inputs,
-        centre=np.zeros(horizons),
-        spread=np.ones((symbols, months, horizons)),
-        shape=np.tile(2.0 * levels - 1.0, (horizons, 1)),
+        location=np.zeros(horizons),
+        scale=np.ones((symbols, months, horizons)),
+        standardised_quantiles=np.tile(2.0 * levels - 1.0, (horizons, 1)),
         target=rng.normal(size=(symbols, months, horizons)) * np.exp(inputs[..., :1]),
         train_weight=train,
         validation_weight=validation,
     )
 
 
-def assert_same(found: list[Trained], expected: list[Trained]) -> None:
-    for one, other in zip(found, expected, strict=True):
+def assert_same(actual: list[Trained], expected: list[Trained]) -> None:
+    for one, other in zip(actual, expected, strict=True):
         assert (one.epochs, one.validation_loss) == (other.epochs, other.validation_loss)
         for left, right in zip(one.weights, other.weights, strict=True):
             np.testing.assert_array_equal(left, right)
 
 
-def test_teach_ensemble_gives_the_bits_of_one_after_the_other_and_its_progress(
-    machine: pytest.MonkeyPatch, lesson: TrainingSet
+def test_train_ensemble_in_processes_equals_sequential_training(
+    machine: pytest.MonkeyPatch, training_set: TrainingSet
 ) -> None:
-    """As the month does it: from within a task of a flow, first new networks, then further from those."""
+    """Within a task of a flow, as in the month: new networks first, then networks that start from those."""
     machine.setattr(tasks.month.ensemble, "WORTHWHILE_ROWS", 1)
     machine.setattr(tasks.month.ensemble, "affordable_workers", lambda step: 2)
     epochs = list[Epoch]()
 
     @task
     def step(starts: list[Weights | None]) -> list[Trained]:
-        return train_ensemble(lesson, CONFIG, starts, epochs.append)
+        return train_ensemble(training_set, CONFIG, starts, epochs.append)
 
     @flow
     def month() -> tuple[list[Trained], list[Trained]]:
-        anew = step([None, None])
-        return anew, step([each.weights for each in anew])
+        new = step([None, None])
+        return new, step([trained.weights for trained in new])
 
-    anew, further = month()
-    expected = train_sequentially(lesson, CONFIG, [None, None])
-    assert_same(anew, expected)
-    assert_same(further, train_sequentially(lesson, CONFIG, [each.weights for each in expected]))
+    new, continued = month()
+    expected = train_sequentially(training_set, CONFIG, [None, None])
+    assert_same(new, expected)
+    assert_same(continued, train_sequentially(training_set, CONFIG, [trained.weights for trained in expected]))
     assert (expected[0].weights[0] != expected[1].weights[0]).any()
     for seed in CONFIG.seeds:
-        assert [each.number for each in epochs if each.seed == seed] == [1, 2, 3, 1, 2, 3]
+        assert [epoch.number for epoch in epochs if epoch.seed == seed] == [1, 2, 3, 1, 2, 3]
 
 
-def test_teach_ensemble_stays_in_its_process_for_a_short_lesson(
-    monkeypatch: pytest.MonkeyPatch, lesson: TrainingSet
+def test_train_ensemble_trains_a_small_set_sequentially(
+    monkeypatch: pytest.MonkeyPatch, training_set: TrainingSet
 ) -> None:
     def refuse(workers: int, **_: object) -> None:
-        raise AssertionError("a process would take longer than the lesson")
+        raise AssertionError("a worker process would take longer than the training")
 
     monkeypatch.setattr(tasks.month.ensemble, "worker_pool", refuse)
-    assert_same(train_ensemble(lesson, CONFIG, [None, None]), train_sequentially(lesson, CONFIG, [None, None]))
+    assert_same(
+        train_ensemble(training_set, CONFIG, [None, None]), train_sequentially(training_set, CONFIG, [None, None])
+    )

@@ -1,1 +1,1 @@
-
+"""Tests of `tasks.research`, one module per module."""

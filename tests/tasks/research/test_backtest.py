@@ -1,4 +1,4 @@
-"""The steps of a backtest by themselves: the file that appears at the end, and how many processes there may be."""
+"""The output file of a backtest."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from tasks.errors import BadRequestError
 from tasks.research.backtest import reserved_output
 
 
-def test_reserved_output_takes_its_place_when_all_is_written(tmp_path: Path) -> None:
+def test_reserved_output_replaces_the_file_on_success(tmp_path: Path) -> None:
     out = tmp_path / "f.parquet"
     out.write_text("old")
     with reserved_output(out) as partial:
@@ -19,7 +19,7 @@ def test_reserved_output_takes_its_place_when_all_is_written(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == [out]
 
 
-def test_reserved_output_leaves_what_was_there_when_the_work_fails(tmp_path: Path) -> None:
+def test_reserved_output_keeps_the_file_on_failure(tmp_path: Path) -> None:
     out = tmp_path / "f.parquet"
     out.write_text("old")
 
@@ -35,7 +35,7 @@ def test_reserved_output_leaves_what_was_there_when_the_work_fails(tmp_path: Pat
     assert list(tmp_path.iterdir()) == [out]
 
 
-def test_reserved_output_of_nothing_is_nothing() -> None:
+def test_reserved_output_without_a_path_yields_none() -> None:
     with reserved_output(None) as partial:
         assert partial is None
 
@@ -44,7 +44,7 @@ def test_reserved_output_of_nothing_is_nothing() -> None:
     ("name", "reason"),
     [("no/such/f.parquet", "No such file"), ("taken.parquet", "it is a directory"), ("file/f.parquet", "Not a dir")],
 )
-def test_reserved_output_refuses_where_no_file_can_be(tmp_path: Path, name: str, reason: str) -> None:
+def test_reserved_output_rejects_unwritable_paths(tmp_path: Path, name: str, reason: str) -> None:
     (tmp_path / "taken.parquet").mkdir()
     (tmp_path / "file").touch()
     with pytest.raises(BadRequestError, match=f"cannot be written: {reason}"), reserved_output(tmp_path / name):

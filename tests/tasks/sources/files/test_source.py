@@ -1,9 +1,10 @@
-"""Tables on disk: what is read, what is refused, and that nothing changes on the way."""
+"""The files source: tables and directories, their bars and actions, and refused files."""
 
 import csv
 import gzip
 import itertools
 import os
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -16,33 +17,32 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.quality import FINDING_TYPES
+from model.frames import FINDING_TYPES
 from tasks.errors import BadRequestError
-from tasks.sources import INSTRUMENT_TYPES, Outcome, SourceOutcome
+from tasks.sources.base import INSTRUMENT_TYPES, Outcome, SourceOutcome
 from tasks.sources.files.source import FileSource
+from tests.support.price_files import TICKER_HEADER as HEADER
+from tests.support.price_files import YAHOO_HEADER
+from tests.tasks.sources.files.conftest import WriteFile
 
 NOW = datetime(2026, 11, 24, 15, 0, tzinfo=UTC)
-COLUMNS = ["ticker", "date", "open", "high", "low", "close", "adj_close", "volume"]
-HEADER = ",".join(COLUMNS)
+COLUMNS = HEADER.split(",")
 BARS = """\
 B,2024-01-02,10,11,9,10.5,10.5,100
 A,2024-01-03,2,2.5,1.5,2.25,,50
 A,2024-01-02,0,2.5,1.5,2,,0
 """
+WriteTable = Callable[..., str]
 
 
 @pytest.fixture
-def write(tmp_path: Path) -> Any:
-    def write_it(text: str | bytes, name: str = "prices.csv") -> str:
-        path = tmp_path / name
-        path.write_bytes(text.encode() if isinstance(text, str) else text)
-        return str(path)
-
-    return write_it
+def write_table(write_file: WriteFile) -> WriteTable:
+    """Write a file, by default prices.csv, and return its path as a user types it."""
+    return lambda content, name="prices.csv": str(write_file(content, name))
 
 
-def test_fetch_sorts_and_reads_zero_open_and_zero_volume_as_missing(write: Any) -> None:
-    fetched = FileSource(write(f"{HEADER}\n{BARS}")).fetch({"B": None, "A": None}, NOW)
+def test_fetch_sorts_and_reads_zero_open_and_volume_as_missing(write_table: WriteTable) -> None:
+    fetched = FileSource(write_table(f"{HEADER}\n{BARS}")).fetch({"B": None, "A": None}, NOW)
     expected = pd.DataFrame(
         {
             "symbol": ["A", "A", "B"],
@@ -62,43 +62,44 @@ def test_fetch_sorts_and_reads_zero_open_and_zero_volume_as_missing(write: Any) 
     ]
 
 
-def test_the_file_is_told_by_its_content_not_by_its_name(write: Any) -> None:
-    plain = FileSource(write(f"{HEADER}\n{BARS}", "a.csv.gz")).fetch({"A": None, "B": None}, NOW)
-    packed = FileSource(write(gzip.compress(f"{HEADER}\n{BARS}".encode()), "b.txt")).fetch({"A": None, "B": None}, NOW)
+def test_format_is_recognised_by_content_not_by_name(write_table: WriteTable) -> None:
+    plain = FileSource(write_table(f"{HEADER}\n{BARS}", "a.csv.gz")).fetch({"A": None, "B": None}, NOW)
+    packed_path = write_table(gzip.compress(f"{HEADER}\n{BARS}".encode()), "b.txt")
+    packed = FileSource(packed_path).fetch({"A": None, "B": None}, NOW)
     pd.testing.assert_frame_equal(plain.bars, packed.bars)
 
 
-def test_columns_may_come_in_any_order_with_others_between_and_a_byte_order_mark(write: Any) -> None:
+def test_columns_may_have_any_order_and_a_byte_order_mark(write_table: WriteTable) -> None:
     text = "\ufeffvolume,note,adj_close,close,low,high,open,date,ticker\n7,hello,5,5,4,6,5,2024-01-02,A\n"
-    bars = FileSource(write(text)).fetch({"A": None}, NOW).bars
+    bars = FileSource(write_table(text)).fetch({"A": None}, NOW).bars
     assert bars[["open", "high", "low", "close", "volume"]].to_numpy().tolist() == [[5.0, 6.0, 4.0, 5.0, 7.0]]
 
 
 @pytest.mark.parametrize("ticker", ["NA", "NaN", "null", "None", "TRUE", "nan", "1"])
-def test_tickers_that_look_like_something_else_are_text(write: Any, ticker: str) -> None:
-    source = FileSource(write(f"{HEADER}\n{ticker},2024-01-02,1,1,1,1,1,1\n"))
+def test_tickers_that_look_like_other_values_are_text(write_table: WriteTable, ticker: str) -> None:
+    source = FileSource(write_table(f"{HEADER}\n{ticker},2024-01-02,1,1,1,1,1,1\n"))
     assert source.instruments()["symbol"].tolist() == [ticker]
     assert source.fetch({ticker: None}, NOW).bars["symbol"].tolist() == [ticker]
 
 
-def test_a_repeated_day_counts_with_its_last_row_and_is_told(write: Any) -> None:
+def test_repeated_day_counts_with_its_last_row_and_a_reason(write_table: WriteTable) -> None:
     text = f"{HEADER}\nA,2024-01-02,1,1,1,1,1,1\nA,2024-01-03,2,2,2,2,2,2\nA,2024-01-02,3,3,3,3,3,3\n"
-    fetched = FileSource(write(text)).fetch({"A": None}, NOW)
+    fetched = FileSource(write_table(text)).fetch({"A": None}, NOW)
     assert fetched.bars["close"].tolist() == [3.0, 2.0]
     assert fetched.outcomes == (SourceOutcome("A", Outcome.OK, "1 repeated dates"),)
 
 
-def test_rows_without_any_price_are_no_bars(write: Any) -> None:
+def test_rows_without_any_price_are_no_bars(write_table: WriteTable) -> None:
     text = f"{HEADER}\nA,2024-01-01,,,,,,\nA,2024-01-02,,,,1,1,\nB,2024-01-02,,,,,,5\n"
-    source = FileSource(write(text))
+    source = FileSource(write_table(text))
     fetched = source.fetch({"A": None, "B": None}, NOW)
     assert fetched.bars["session"].tolist() == [pd.Timestamp("2024-01-02")]
-    assert [each.outcome for each in fetched.outcomes] == [Outcome.OK, Outcome.MISSING]
+    assert [outcome.outcome for outcome in fetched.outcomes] == [Outcome.OK, Outcome.MISSING]
     assert source.instruments()["symbol"].tolist() == ["A"]
 
 
-def test_bars_of_sessions_not_closed_are_left_out_and_counted(write: Any) -> None:
-    source = FileSource(write(f"{HEADER}\nA,2024-01-02,1,1,1,1,1,1\nA,2024-01-03,2,2,2,2,2,2\n"))
+def test_bars_of_open_sessions_are_left_out_and_counted(write_table: WriteTable) -> None:
+    source = FileSource(write_table(f"{HEADER}\nA,2024-01-02,1,1,1,1,1,1\nA,2024-01-03,2,2,2,2,2,2\n"))
     during = source.fetch({"A": None}, datetime(2024, 1, 3, 20, 59, tzinfo=UTC))
     assert during.bars["close"].tolist() == [1.0]
     assert during.outcomes[0].reason == "1 bars after 2024-01-02, the last closed session, left out"
@@ -107,8 +108,8 @@ def test_bars_of_sessions_not_closed_are_left_out_and_counted(write: Any) -> Non
     assert after.outcomes[0].reason == ""
 
 
-def test_symbols_without_bars_are_missing_with_a_reason(write: Any) -> None:
-    path = write(f"{HEADER}\n{BARS}")
+def test_symbols_without_bars_are_missing_with_a_reason(write_table: WriteTable) -> None:
+    path = write_table(f"{HEADER}\n{BARS}")
     fetched = FileSource(path).fetch(dict.fromkeys(["Z", "A"], date(2025, 1, 1)), NOW)
     assert fetched.bars.empty
     assert fetched.outcomes == (
@@ -117,17 +118,17 @@ def test_symbols_without_bars_are_missing_with_a_reason(write: Any) -> None:
     )
 
 
-def test_dividends_come_from_the_steps_of_the_adjusted_close(write: Any) -> None:
-    """A dividend of 2 on a close of 100 scales the days before by 0.98; `first` does not hide where the step began."""
+def test_dividends_are_the_steps_of_the_adjusted_close(write_table: WriteTable) -> None:
+    """A dividend of 2 on a close of 100 scales earlier days by 0.98; `first` does not hide the day before the step."""
     text = f"{HEADER}\nA,2024-01-02,100,100,100,100,98,1\nA,2024-01-03,99,99,99,99,99,1\n"
-    source = FileSource(write(text))
+    source = FileSource(write_table(text))
     expected = ["A", pd.Timestamp("2024-01-03"), "dividend", pytest.approx(2.0)]
     assert source.fetch({"A": None}, NOW).actions.to_numpy().tolist() == [expected]
     assert source.fetch({"A": date(2024, 1, 3)}, NOW).actions.to_numpy().tolist() == [expected]
     assert source.fetch({"A": date(2024, 1, 4)}, NOW).actions.empty
 
 
-def test_given_actions_are_used_and_splits_undone(write: Any) -> None:
+def test_action_columns_are_used_and_splits_undone(write_table: WriteTable) -> None:
     """A 4:1 split: 25.0 was traded as 100, 400 shares as 100, a dividend of 0.25 as 1; later days stay as they are."""
     text = (
         f"{HEADER},dividends,stock_splits\n"
@@ -135,7 +136,7 @@ def test_given_actions_are_used_and_splits_undone(write: Any) -> None:
         "A,2024-01-03,26,26,26,26,1,80,0,4\n"
         "A,2024-01-04,27,27,27,27,1,90,0.5,0\n"
     )
-    source = FileSource(write(text))
+    source = FileSource(write_table(text))
     fetched = source.fetch({"A": None}, NOW)
     assert fetched.bars["close"].tolist() == pytest.approx([100.0, 26.0, 27.0])
     assert fetched.bars["volume"].tolist() == pytest.approx([100.0, 80.0, 90.0])
@@ -144,7 +145,7 @@ def test_given_actions_are_used_and_splits_undone(write: Any) -> None:
         ["A", pd.Timestamp("2024-01-03"), "split", 4.0],
         ["A", pd.Timestamp("2024-01-04"), "dividend", 0.5],
     ]
-    # At the end of the first day the split is not yet known of, but the table's prices already are adjusted for it.
+    # The split is later than this moment, but the table's prices are adjusted for it.
     early = source.fetch({"A": None}, datetime(2024, 1, 3, 1, tzinfo=UTC))
     assert early.bars["close"].tolist() == pytest.approx([100.0])
     assert early.actions["kind"].tolist() == ["dividend"]
@@ -155,26 +156,26 @@ def test_given_actions_are_used_and_splits_undone(write: Any) -> None:
     [
         ("", "is empty"),
         (f"{HEADER}\n", "holds no rows"),
-        ("Date,Open\n2024-01-02,1\n", "must have the columns date, open, .* found Date, Open"),
+        ("Date,Open\n2024-01-02,1\n", "must have the columns date, open, .* received Date, Open"),
         (f"{HEADER},close\nA,2024-01-02,1,1,1,1,1,1,2\n", "each once"),
-        (f"{HEADER}\nA,02/01/2024,1,1,1,1,1,1\n", "1 of 1 lines.* Row #2: 'A,02/01/2024,.*YYYY-MM-DD"),
+        (f"{HEADER}\nA,02/01/2024,1,1,1,1,1,1\n", "1 unreadable lines of 1,.* Row #2: 'A,02/01/2024,.*YYYY-MM-DD"),
         (
             f"{HEADER}\nA,2024-01-02,1,1,1,1,1,1\nA,2024-01-03,1,1,1,abc,1,1\n",
-            "1 of 2 lines.* Row #3: 'A,2024-01-03,1,1,1,abc,1,1'",
+            "1 unreadable lines of 2,.* Row #3: 'A,2024-01-03,1,1,1,abc,1,1'",
         ),
-        (f'{HEADER}\nA,2024-01-02,1,1,1,1,1,1\n{{\n  "error": "x"\n}}\n', r"3 of 4 lines.* Row #3: '\{'"),
+        (f'{HEADER}\nA,2024-01-02,1,1,1,1,1,1\n{{\n  "error": "x"\n}}\n', r"3 unreadable lines of 4,.* Row #3: '\{'"),
         (f"{HEADER}\n,2024-01-02,1,1,1,1,1,1\n", "Row #2: ',2024-01-02,1"),
         (f"{HEADER}\nA,,1,1,1,1,1,1\n", "Row #2: 'A,,1,1"),
         (f"{HEADER}\nA,2024-01-02,1,1,1,inf,1,1\n", "Row #2.*1,inf,1"),
-        (f"{HEADER}\nA,0001-01-01,1,1,1,1,1,1\n", "Row #2: 'A,0001-01-01,.*of the years 1700 to 2200"),
+        (f"{HEADER}\nA,0001-01-01,1,1,1,1,1,1\n", "Row #2: 'A,0001-01-01,.*in the years 1700 to 2200"),
         ("<html><body>Bad gateway</body></html>\n", "holds no bars: <html><body>Bad gateway</body></html>"),
         (b"\xff\xfe\x00\x01 no text", "cannot be read"),
-        (gzip.compress(f"{HEADER}\n{BARS}".encode())[:-12], "cannot be read"),
+        (gzip.compress(f"{HEADER}\n{BARS}".encode(), mtime=0)[:-12], "cannot be read"),
         (b"PAR1 but no more", "cannot be read"),
     ],
 )
-def test_a_faulty_file_is_refused_in_one_sentence(write: Any, text: str | bytes, sentence: str) -> None:
-    path = write(text)
+def test_unusable_file_is_refused_in_one_sentence(write_table: WriteTable, text: str | bytes, sentence: str) -> None:
+    path = write_table(text)
     with pytest.raises(BadRequestError, match=sentence) as refused:
         FileSource(path).instruments()
     message = str(refused.value)
@@ -183,33 +184,33 @@ def test_a_faulty_file_is_refused_in_one_sentence(write: Any, text: str | bytes,
     assert len(message) < 600
 
 
-def test_a_file_that_is_not_there_is_refused_by_the_path_as_given() -> None:
+def test_absent_file_is_refused_by_its_path_as_given() -> None:
     with pytest.raises(BadRequestError, match=r"^The price file no/such\.csv cannot be read: No such file"):
         FileSource("no/such.csv").fetch({"A": None}, NOW)
 
 
-def test_a_directory_without_files_of_prices_is_refused(tmp_path: Path) -> None:
+def test_directory_without_price_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("nothing here")
     with pytest.raises(BadRequestError, match=r"holds no file SYMBOL\.csv, SYMBOL\.csv\.gz, SYMBOL\.parquet\.$"):
         FileSource(str(tmp_path)).instruments()
 
 
-def test_the_file_is_read_once_until_it_changes(write: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write(f"{HEADER}\nA,2024-01-02,1,1,1,1,1,1\n")
+def test_file_is_read_once_until_it_changes(write_table: WriteTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_table(f"{HEADER}\nA,2024-01-02,1,1,1,1,1,1\n")
     reads = []
     read_csv = pa.csv.read_csv
-    monkeypatch.setattr(pa.csv, "read_csv", lambda *given, **named: reads.append(1) or read_csv(*given, **named))
+    monkeypatch.setattr(pa.csv, "read_csv", lambda *args, **options: reads.append(1) or read_csv(*args, **options))
     for _ in range(3):
         assert FileSource(path).fetch({"A": None}, NOW).bars["close"].tolist() == [1.0]
     assert len(reads) == 1
-    write(f"{HEADER}\nA,2024-01-02,2,2,2,2,2,2\n")
+    write_table(f"{HEADER}\nA,2024-01-02,2,2,2,2,2,2\n")
     os.utime(path, ns=(1, 1))
     assert FileSource(path).fetch({"A": None}, NOW).bars["close"].tolist() == [2.0]
     assert len(reads) == 2
 
 
-def test_what_a_caller_does_to_its_bars_stays_with_the_caller(write: Any) -> None:
-    source = FileSource(write(f"{HEADER}\n{BARS}"))
+def test_changed_bars_of_a_caller_do_not_change_the_cache(write_table: WriteTable) -> None:
+    source = FileSource(write_table(f"{HEADER}\n{BARS}"))
     bars = source.fetch({"A": None}, NOW).bars
     bars.loc[:, "close"] = -1.0
     assert source.fetch({"A": None}, NOW).bars["close"].tolist() == [2.0, 2.25]
@@ -222,7 +223,7 @@ def test_what_a_caller_does_to_its_bars_stays_with_the_caller(write: Any) -> Non
         (pa.array(["soon"]), "`date` of type string"),
     ],
 )
-def test_parquet_with_other_dates_is_refused(tmp_path: Path, dates: pa.Array, sentence: str) -> None:
+def test_parquet_with_invalid_dates_is_refused(tmp_path: Path, dates: pa.Array, sentence: str) -> None:
     numbers = {name: pa.array([1.0]) for name in COLUMNS[2:]}
     path = tmp_path / "prices.parquet"
     pa.parquet.write_table(pa.table({"ticker": ["A"], "date": dates, **numbers}), path)
@@ -256,10 +257,10 @@ numbering = itertools.count()
 
 @settings(max_examples=60, deadline=None)
 @given(rows=st.lists(row, min_size=1, max_size=25), kind=st.sampled_from(["csv", "csv.gz", "parquet"]))
-def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, rows: list[Any], kind: str) -> None:
-    """Any rows in any order, in any of the three forms, come back sorted, the last of each day, else unchanged.
+def test_written_rows_are_read_back(tmp_path_factory: pytest.TempPathFactory, rows: list[Any], kind: str) -> None:
+    """Rows in any order and format are read sorted, the last of each day, otherwise unchanged.
 
-    Of rows without prices, without a close or with a price of 0 (but an open of 0) nothing comes back.
+    Rows without prices, without a close or with a price of 0 (other than the open) are no bars.
     """
     path = tmp_path_factory.getbasetemp() / f"written-{next(numbering)}.{kind}"
     table = [[name, day, *prices, None, volume] for name, day, prices, volume in rows]
@@ -289,8 +290,8 @@ def test_what_is_written_is_read_back(tmp_path_factory: pytest.TempPathFactory, 
     path.unlink()
 
 
-def test_the_recorded_table_is_read_whole(shared_data: Path) -> None:
-    """128 tickers and 1,422,201 rows, as its description says; ExxonMobil paid 0.82 a share three times in 2018."""
+def test_recorded_table_is_read_completely(shared_data: Path) -> None:
+    """The recording has 128 tickers and 1,422,201 rows; ExxonMobil paid 0.82 a share three times in 2018."""
     source = FileSource(str(shared_data / "daily.csv.gz"))
     table = source.instruments()
     assert source.default_universe == "daily"
@@ -308,37 +309,36 @@ def test_the_recorded_table_is_read_whole(shared_data: Path) -> None:
     assert exxon["value"].tolist() == pytest.approx([0.82] * 3, abs=1e-3)
 
 
-def test_a_feed_with_error_pages_in_it_is_refused_where_the_first_one_stands(shared_data: Path, write: Any) -> None:
-    """The JNJ feed of the recordings, with a ticker in front: nobody knows whose bars the page stands for."""
+def test_error_pages_in_a_table_are_refused_with_the_first_row(shared_data: Path, write_table: WriteTable) -> None:
+    """In a recorded feed with a ticker column, the bars behind an error page cannot be assigned to a symbol."""
     lines = gzip.decompress((shared_data / "messy" / "append_feed" / "JNJ.csv.gz").read_bytes()).decode().splitlines()
     page = next(place for place, line in enumerate(lines) if "<html" in line)
     rows = [f"JNJ,{line}" for line in lines[1:100]] + lines[page : page + 20]
-    with pytest.raises(BadRequestError, match=r"20 of 119 lines .* Row #101: '<html lang="):
-        FileSource(write("\n".join([HEADER, *rows]))).instruments()
+    with pytest.raises(BadRequestError, match=r"20 unreadable lines of 119, .* Row #101: '<html lang="):
+        FileSource(write_table("\n".join([HEADER, *rows]))).instruments()
 
 
 @pytest.mark.parametrize("name", ["monthly_panel.csv.gz", "monthly_long.csv.gz", "monthly_gone.csv.gz"])
-def test_the_other_recorded_tables_can_be_read(shared_data: Path, name: str) -> None:
+def test_recorded_monthly_tables_are_read(shared_data: Path, name: str) -> None:
     source = FileSource(str(shared_data / name))
     symbols = source.instruments()["symbol"].tolist()
     fetched = source.fetch(dict.fromkeys(symbols), NOW)
-    assert {each.outcome for each in fetched.outcomes} == {Outcome.OK}
+    assert {outcome.outcome for outcome in fetched.outcomes} == {Outcome.OK}
     assert len(fetched.outcomes) == {"monthly_panel": 364, "monthly_long": 24, "monthly_gone": 217}[name.split(".")[0]]
 
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    """A directory of ten symbols, four of them with bars, and of files that are none of ours."""
-    yahoo = "Date,Open,High,Low,Close,Adj Close,Volume"
+    """A directory of ten symbols, four of them with bars, and of other files."""
     texts = {
-        "A.csv": f"{yahoo}\n2024-01-02,1,1,1,1,1,1\n2024-01-03,2,2,2,2,2,2\n",
+        "A.csv": f"{YAHOO_HEADER}\n2024-01-02,1,1,1,1,1,1\n2024-01-03,2,2,2,2,2,2\n",
         "BF.B.csv": "404 Not Found: Timestamp data missing.\n",
         "COLUMNS.csv": "Date,Open,High,Low\n2024-01-02,1,1,1\n",
-        "HOLIDAYS.csv": f"{yahoo}\n2024-01-01,,,,,,\n",
-        "JUNK.csv": f"{yahoo}\n2024-01-02,1,1,1,1,1,1\n<html>\n</html>\n2024-01-02,2,2,2,2,2,2\n",
+        "HOLIDAYS.csv": f"{YAHOO_HEADER}\n2024-01-01,,,,,,\n",
+        "JUNK.csv": f"{YAHOO_HEADER}\n2024-01-02,1,1,1,1,1,1\n<html>\n</html>\n2024-01-02,2,2,2,2,2,2\n",
         "NA.csv": f"{HEADER}\nNA,2024-01-02,5,5,5,5,5,5\n",
         "OTHER.csv": f"{HEADER}\nA,2024-01-02,5,5,5,5,5,5\nB,2024-01-02,5,5,5,5,5,5\n",
-        "TWICE.csv": f"{yahoo}\n2024-01-02,1,1,1,1,1,1\n",
+        "TWICE.csv": f"{YAHOO_HEADER}\n2024-01-02,1,1,1,1,1,1\n",
         "README.md": "no prices",
     }
     root = tmp_path / "feed"
@@ -353,7 +353,7 @@ def directory(tmp_path: Path) -> Path:
     return root
 
 
-def test_a_directory_is_a_file_for_each_symbol_and_none_stops_the_others(directory: Path) -> None:
+def test_directory_has_one_outcome_for_each_file(directory: Path) -> None:
     source = FileSource(f"{directory}/")
     assert source.default_universe == "feed"
     symbols = ["A", "BF.B", "COLUMNS", "HOLIDAYS", "JUNK", "NA", "OTHER", "PARQUET", "TORN", "TWICE", "ZZZ"]
@@ -366,19 +366,23 @@ def test_a_directory_is_a_file_for_each_symbol_and_none_stops_the_others(directo
         ["PARQUET", 7.0],
     ]
     columns = "the file must have the columns date, open, high, low, close, volume, and may have ticker, adj_close, "
-    assert [each for each in fetched.outcomes if each.symbol != "TORN"] == [
+    assert [outcome for outcome in fetched.outcomes if outcome.symbol != "TORN"] == [
         SourceOutcome("A", Outcome.OK),
         SourceOutcome("BF.B", Outcome.MISSING, "the file holds no bars: 404 Not Found: Timestamp data missing"),
         SourceOutcome(
-            "COLUMNS", Outcome.REJECTED, f"{columns}dividends, stock_splits, each once; found Date, Open, High, Low"
+            "COLUMNS",
+            Outcome.REJECTED,
+            f"{columns}dividends, stock_splits, each once; received Date, Open, High, Low",
         ),
         SourceOutcome("HOLIDAYS", Outcome.MISSING, f"no prices in {directory}/; 1 rows without prices"),
         SourceOutcome("JUNK", Outcome.OK, "2 unreadable lines, 1 repeated dates"),
         SourceOutcome("NA", Outcome.OK),
         SourceOutcome("OTHER", Outcome.REJECTED, "the file has the tickers A, B; expected OTHER alone"),
         SourceOutcome("PARQUET", Outcome.OK),
-        SourceOutcome("TWICE", Outcome.REJECTED, "there are several files of it: TWICE.csv, TWICE.csv.gz"),
-        SourceOutcome("ZZZ", Outcome.MISSING, f"no file of it in {directory}/"),
+        SourceOutcome(
+            "TWICE", Outcome.REJECTED, "a symbol must have one file, and this one has TWICE.csv, TWICE.csv.gz"
+        ),
+        SourceOutcome("ZZZ", Outcome.MISSING, f"no file of this symbol in {directory}/"),
     ]
     torn = fetched.outcomes[symbols.index("TORN")]
     assert torn.outcome == Outcome.SOURCE_ERROR
@@ -391,8 +395,8 @@ def test_a_directory_is_a_file_for_each_symbol_and_none_stops_the_others(directo
     assert fetched.findings.dtypes.astype(str).to_dict() == FINDING_TYPES
 
 
-def test_a_directory_lists_all_its_symbols_and_those_of_no_use_without_sessions(directory: Path) -> None:
-    """A symbol that was not listed would not be asked for, and would be lost in silence."""
+def test_directory_lists_unusable_files_without_sessions(directory: Path) -> None:
+    """An unlisted symbol would not be requested, and would have no outcome."""
     table = FileSource(str(directory)).instruments()
     assert table["symbol"].tolist() == [
         "A",
@@ -411,61 +415,62 @@ def test_a_directory_lists_all_its_symbols_and_those_of_no_use_without_sessions(
     assert table.dtypes.astype(str).to_dict() == INSTRUMENT_TYPES
 
 
-def test_a_symbol_of_a_directory_cannot_name_a_file_elsewhere(directory: Path) -> None:
+def test_symbol_cannot_name_a_file_outside_the_directory(directory: Path) -> None:
     (directory.parent / "SECRET.csv").write_text((directory / "A.csv").read_text())
     fetched = FileSource(str(directory)).fetch({"../SECRET": None}, NOW)
     assert fetched.outcomes[0].outcome == Outcome.MISSING
 
 
-def test_a_directory_of_error_messages_alone_is_an_answer_without_bars(tmp_path: Path) -> None:
+def test_directory_of_error_messages_is_a_response_without_bars(tmp_path: Path) -> None:
     (tmp_path / "A.csv").write_text("404 Not Found\n")
     source = FileSource(str(tmp_path))
     assert source.instruments().shape == (1, 6)
     fetched = source.fetch({"A": None}, NOW)
     assert fetched.bars.empty
-    assert fetched.is_answered
+    assert fetched.has_response
 
 
-def test_a_table_without_tickers_is_the_symbol_it_is_named_after(write: Any) -> None:
-    text = "Date,Open,High,Low,Close,Adj Close,Volume\n2024-01-02,1,1,1,1,1,1\n"
-    source = FileSource(write(text, "GSPC_daily.csv"))
+def test_table_without_tickers_belongs_to_the_symbol_of_its_name(write_table: WriteTable) -> None:
+    text = f"{YAHOO_HEADER}\n2024-01-02,1,1,1,1,1,1\n"
+    source = FileSource(write_table(text, "GSPC_daily.csv"))
     assert source.instruments()["symbol"].tolist() == ["GSPC_daily"]
     assert source.fetch({"GSPC_daily": None}, NOW).bars["close"].tolist() == [1.0]
-    assert FileSource(write(gzip.compress(text.encode()), "BRK.B.csv.gz")).instruments()["symbol"].tolist() == ["BRK.B"]
+    packed = FileSource(write_table(gzip.compress(text.encode()), "BRK.B.csv.gz"))
+    assert packed.instruments()["symbol"].tolist() == ["BRK.B"]
 
 
-def test_a_table_without_adjusted_closes_has_no_dividends(write: Any) -> None:
+def test_table_without_adjusted_closes_has_no_dividends(write_table: WriteTable) -> None:
     text = "Date,Open,High,Low,Close,Volume\n2024-01-02,1,1,1,100,1\n2024-01-03,1,1,1,98,1\n"
-    fetched = FileSource(write(text, "A.csv")).fetch({"A": None}, NOW)
+    fetched = FileSource(write_table(text, "A.csv")).fetch({"A": None}, NOW)
     assert fetched.bars["close"].tolist() == [100.0, 98.0]
     assert fetched.actions.empty
 
 
-def test_each_symbol_is_fetched_from_its_own_first_session(write: Any) -> None:
+def test_fetch_starts_each_symbol_at_its_first_session(write_table: WriteTable) -> None:
     days = pd.date_range("2024-01-02", "2024-01-05")
     rows = [f"{name},{day:%Y-%m-%d},1,1,1,1,1,1" for name in "ABC" for day in days]
-    source = FileSource(write("\n".join([HEADER, *rows])))
+    source = FileSource(write_table("\n".join([HEADER, *rows])))
     bars = source.fetch({"C": date(2024, 1, 5), "A": None, "B": date(2024, 1, 3)}, NOW).bars
     assert bars.groupby("symbol").size().to_dict() == {"A": 4, "B": 3, "C": 1}
 
 
-def test_findings_are_those_of_the_sessions_asked_for_and_of_none(write: Any) -> None:
+def test_findings_are_those_of_requested_or_unknown_sessions(write_table: WriteTable) -> None:
     rows = ["{", "2024-01-02,,,,,,", "2024-01-03,,,,,,", "}", "2024-01-04,,,,,,", "2024-01-05,1,1,1,1,1,1"]
-    path = write("\n".join(["Date,Open,High,Low,Close,Adj Close,Volume", *rows]), "A.csv")
+    path = write_table("\n".join([YAHOO_HEADER, *rows]), "A.csv")
     fetched = FileSource(path).fetch({"A": date(2024, 1, 3)}, datetime(2024, 1, 3, 22, tzinfo=UTC))
-    found = [
+    rules = [
         [str(session)[:10], rule]
         for session, rule in zip(fetched.findings["session"], fetched.findings["rule"], strict=True)
     ]
-    assert found == [["2024-01-03", "empty_bar"], ["2024-01-03", "unreadable_line"], ["NaT", "unreadable_line"]]
+    assert rules == [["2024-01-03", "empty_bar"], ["2024-01-03", "unreadable_line"], ["NaT", "unreadable_line"]]
     assert fetched.outcomes[0].reason.startswith(
         "no prices from 2024-01-03 to 2024-01-03; 2 unreadable lines, 1 rows without prices; 1 bars after 2024-01-03"
     )
 
 
-def test_unreadable_lines_of_a_table_of_several_symbols_belong_to_none(write: Any) -> None:
+def test_unreadable_lines_of_several_symbols_have_no_symbol(write_table: WriteTable) -> None:
     rows = [f"{name},{day:%Y-%m-%d},1,1,1,1,1,1" for name in "AB" for day in pd.date_range("2022-01-03", periods=100)]
-    source = FileSource(write("\n".join([HEADER, *rows[:150], "502 Bad Gateway", *rows[150:]])))
+    source = FileSource(write_table("\n".join([HEADER, *rows[:150], "502 Bad Gateway", *rows[150:]])))
     fetched = source.fetch({"A": None}, NOW)
     assert fetched.outcomes == (SourceOutcome("A", Outcome.OK),)
     assert fetched.findings.to_numpy().tolist() == [
@@ -484,11 +489,11 @@ def test_unreadable_lines_of_a_table_of_several_symbols_belong_to_none(write: An
         (datetime(2024, 3, 28, 21, 0, tzinfo=UTC), "2024-03-01"),  # the 29th was Good Friday
     ],
 )
-def test_a_monthly_bar_counts_when_its_month_is_over(write: Any, now: datetime, last: str) -> None:
-    """The last session of May 2024 was Friday the 31st and closed at 20:00 UTC."""
+def test_monthly_bar_counts_once_its_month_is_over(write_table: WriteTable, now: datetime, last: str) -> None:
+    """The last session of May 2024 was Friday the 31st, closed at 20:00 UTC."""
     months = pd.date_range("2022-01-01", "2024-06-01", freq="MS")
     rows = [f"{month:%Y-%m-%d},1,1,1,1,{0.9 if month.year < 2024 else 1},1" for month in months]
-    path = write("\n".join(["Date,Open,High,Low,Close,Adj Close,Volume", *rows]), "A.csv")
+    path = write_table("\n".join([YAHOO_HEADER, *rows]), "A.csv")
     fetched = FileSource(path).fetch({"A": None}, now)
     assert fetched.instruments[["bar_interval", "last_session"]].to_numpy().tolist() == [
         ["monthly", pd.Timestamp(last)]
@@ -501,21 +506,21 @@ def test_a_monthly_bar_counts_when_its_month_is_over(write: Any, now: datetime, 
 
 
 @pytest.mark.parametrize("name", ["monthly_panel.csv.gz", "monthly_long.csv.gz", "monthly_gone.csv.gz"])
-def test_every_symbol_of_the_recorded_monthly_tables_is_monthly(shared_data: Path, name: str) -> None:
+def test_recorded_monthly_tables_have_only_monthly_symbols(shared_data: Path, name: str) -> None:
     assert set(FileSource(str(shared_data / name)).instruments()["bar_interval"]) == {"monthly"}
 
 
-def test_the_recorded_feeds_are_read_as_one_directory(shared_data: Path) -> None:
-    """Ten feeds with bars, and three of error messages alone."""
+def test_recorded_feeds_are_read_as_one_directory(shared_data: Path) -> None:
+    """Ten feeds have bars, and three only error messages."""
     source = FileSource(str(shared_data / "messy" / "append_feed"))
     table = source.instruments()
     assert (source.default_universe, len(table)) == ("append_feed", 13)
     fetched = source.fetch(dict.fromkeys(table["symbol"]), NOW)
-    reasons = {each.symbol: each.reason for each in fetched.outcomes if each.outcome != Outcome.OK}
+    reasons = {outcome.symbol: outcome.reason for outcome in fetched.outcomes if outcome.outcome != Outcome.OK}
     assert set(reasons) == {"BF.B", "BRK.B", "XLNX"}
     assert reasons["BRK.B"] == "the file holds no bars: 404 Not Found: No data found, symbol may be delisted"
     assert reasons["XLNX"].startswith('the file holds no bars: { "finance": { "error": { "code": "Unauthorized"')
-    assert next(each.reason for each in fetched.outcomes if each.symbol == "CCL") == (
+    assert next(outcome.reason for outcome in fetched.outcomes if outcome.symbol == "CCL") == (
         "137 unreadable lines, 45 repeated dates, 1 rows without prices"
     )
     assert not fetched.findings.duplicated(["symbol", "session", "rule"]).any()
@@ -524,7 +529,7 @@ def test_the_recorded_feeds_are_read_as_one_directory(shared_data: Path) -> None
     assert last[["TWTR", "FRC", "ATVI"]].dt.strftime("%Y-%m-%d").tolist() == ["2022-10-27", "2023-06-30", "2023-10-20"]
 
 
-def test_the_recorded_unadjusted_files_have_their_dividends_in_the_steps(shared_data: Path) -> None:
+def test_recorded_unadjusted_files_have_dividends_in_their_steps(shared_data: Path) -> None:
     """Five symbols of 1,762 sessions from 2010 to 2016, with volume before the adjusted close."""
     source = FileSource(str(shared_data / "messy" / "unadjusted"))
     fetched = source.fetch(dict.fromkeys(source.instruments()["symbol"]), NOW)
@@ -533,8 +538,8 @@ def test_the_recorded_unadjusted_files_have_their_dividends_in_the_steps(shared_
     assert not (fetched.actions["kind"] == "split").any()
 
 
-def test_the_recorded_file_of_yfinance_has_its_own_dividends(shared_data: Path) -> None:
-    """CALM had no split in these years: its bars stay as they are, its dividends are those in the file."""
+def test_recorded_file_of_yfinance_has_its_dividends(shared_data: Path) -> None:
+    """CALM had no split in these years: bars and dividends equal those of the file."""
     path = shared_data / "messy" / "yfinance_repair" / "CALM-1d-no-bad-divs.csv"
     rows = list(csv.DictReader(path.read_text().splitlines()))
     fetched = FileSource(str(path)).fetch({"CALM-1d-no-bad-divs": None}, NOW)

@@ -1,0 +1,1 @@
+select * from forecast.backtest_error where backtest_id = %(backtest_id)s

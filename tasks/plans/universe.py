@@ -1,0 +1,167 @@
+"""Universes: the symbols of a run, with their exchange, currency and sector."""
+
+import csv
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+
+from tasks.calendars import has_calendar
+from tasks.errors import BadRequestError
+from tasks.sources.base import Source
+
+DEFAULT_EXCHANGE = "XNYS"
+DEFAULT_CURRENCY = "USD"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Instrument:
+    """A symbol with the exchange whose calendar applies, its quote currency, and its sector if known."""
+
+    symbol: str
+    exchange_mic: str = DEFAULT_EXCHANGE
+    """ISO 10383 code."""
+    currency_code: str = DEFAULT_CURRENCY
+    """ISO 4217 code."""
+    sector: str | None = None
+
+
+def name_universe(source_spec: str, symbols: Sequence[str] | None, universe_file: str | None) -> str:
+    """Name the universe of a request without opening the source or a file.
+
+    The same symbols in another order have the same name.
+
+    Args:
+        source_spec: `sample`, `file:PATH` or `yahoo`.
+        symbols: Symbols of the request, if given.
+        universe_file: Path of the universe file, if given.
+    """
+    if symbols is not None:
+        requested = [symbol.strip() for symbol in symbols if symbol.strip()]
+        return _name_symbols(list(dict.fromkeys(requested))) if requested else "no symbols"
+    if universe_file is not None:
+        return _name_file(universe_file)
+    kind, _, path = source_spec.partition(":")
+    return _name_file(path) if path else kind
+
+
+def read_universe(path: str) -> tuple[Instrument, ...]:
+    """Read the instruments of a universe file.
+
+    Args:
+        path: CSV file with the column `symbol`, optionally `exchange_mic`, `currency_code` and `sector`. Lines that
+            start with `#` are comments.
+
+    Returns:
+        One instrument a symbol, in the order of the file. Of a repeated symbol the last row counts.
+
+    Raises:
+        BadRequestError: if the file cannot be read, has no column `symbol`, no symbol, or an unknown exchange.
+    """
+    try:
+        with Path(path).expanduser().open(newline="", encoding="utf-8-sig") as file:
+            lines = csv.DictReader(line for line in file if not line.startswith("#"))
+            rows = [{k: (v or "").strip() for k, v in row.items() if k is not None} for row in lines]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not a text file of comma-separated values"
+        raise BadRequestError(f"The universe file {path} cannot be read: {reason}.") from error
+    if rows and "symbol" not in rows[0]:
+        raise BadRequestError(
+            f"The universe file {path} must have a column `symbol`; received {', '.join(rows[0]) or 'none'}."
+        )
+    instruments = tuple(
+        Instrument(
+            symbol=row["symbol"],
+            exchange_mic=row.get("exchange_mic") or DEFAULT_EXCHANGE,
+            currency_code=row.get("currency_code") or DEFAULT_CURRENCY,
+            sector=row.get("sector") or None,
+        )
+        for row in rows
+        if row["symbol"]
+    )
+    if not instruments:
+        raise BadRequestError(f"The universe file {path} names no symbol; it needs at least one.")
+    for instrument in instruments:
+        if not has_calendar(instrument.exchange_mic):
+            raise BadRequestError(
+                f"The universe file {path} gives {instrument.symbol} the exchange {instrument.exchange_mic!r}, which "
+                "has no calendar; use an ISO 10383 code such as XNYS."
+            )
+    return _unique(instruments)
+
+
+def choose_instruments(
+    source: Source, listed: pd.DataFrame | None, symbols: Sequence[str] | None, universe_file: str | None
+) -> tuple[str, tuple[Instrument, ...]]:
+    """Choose the instruments of a request: the given symbols, else the universe file, else all that the source lists.
+
+    Args:
+        source: Price source of the request.
+        listed: `source.instruments()`. Its exchanges and currencies replace those of the request.
+        symbols: Symbols of the request, if given.
+        universe_file: Path of the universe file, if given.
+
+    Returns:
+        Name of the universe, and its instruments.
+
+    Raises:
+        BadRequestError: if both or neither of `symbols` and `universe_file` are usable, or the source lacks a symbol.
+    """
+    if symbols is not None and universe_file is not None:
+        raise BadRequestError("Give either symbols or a universe file; received both.")
+    if symbols is not None:
+        requested = tuple(Instrument(symbol=symbol.strip()) for symbol in symbols if symbol.strip())
+        if not requested:
+            raise BadRequestError("The universe is empty: give at least one symbol, such as --symbols AAPL,MSFT.")
+        instruments = _unique(requested)
+        universe = _name_symbols([instrument.symbol for instrument in instruments])
+    elif universe_file is not None:
+        instruments = read_universe(universe_file)
+        universe = _name_file(universe_file)
+    elif listed is not None:
+        instruments = tuple(Instrument(symbol=symbol) for symbol in listed["symbol"])
+        universe = source.default_universe
+    else:
+        raise BadRequestError(
+            f"The source {source.kind!r} cannot list its symbols: "
+            "name them with --symbols AAPL,MSFT or --universe FILE."
+        )
+    if listed is None:
+        return universe, instruments
+    by_symbol = listed.set_index("symbol")
+    unknown = [instrument.symbol for instrument in instruments if instrument.symbol not in by_symbol.index]
+    if unknown:
+        raise BadRequestError(
+            f"The source {source.kind!r} has no symbol {abbreviate(unknown)}; it has "
+            f"{abbreviate(list(by_symbol.index))}."
+        )
+    located = tuple(
+        replace(
+            instrument,
+            exchange_mic=str(by_symbol.loc[instrument.symbol, "exchange_mic"]),
+            currency_code=str(by_symbol.loc[instrument.symbol, "currency_code"]),
+        )
+        for instrument in instruments
+    )
+    return universe, located
+
+
+def abbreviate(names: Sequence[str], most: int = 5) -> str:
+    """Join the first `most` names with commas, and count the others."""
+    shown = ", ".join(map(str, names[:most]))
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+def _name_symbols(symbols: Sequence[str]) -> str:
+    digest = hashlib.sha256("\n".join(sorted(symbols)).encode()).hexdigest()[:6]
+    return symbols[0] if len(symbols) == 1 else f"{symbols[0]}-and-{len(symbols) - 1}-more-{digest}"
+
+
+def _name_file(path: str) -> str:
+    return Path(path).name.split(".")[0]
+
+
+def _unique(instruments: tuple[Instrument, ...]) -> tuple[Instrument, ...]:
+    return tuple({instrument.symbol: instrument for instrument in instruments}.values())

@@ -1,0 +1,141 @@
+"""Line-by-line reading of a CSV with unreadable lines, several times slower than pyarrow.
+
+A line is readable if each cell fits its column: a date YYYY-MM-DD (a time of day and a zone after it are ignored), a
+finite number, or nothing. Feeds write error messages, web pages and repeated headers between the bars; such lines are
+counted and quoted. In a table of several symbols their bars cannot be assigned, so such a table is rejected if the
+share of unreadable lines exceeds a limit.
+"""
+
+import csv
+import functools
+import io
+import itertools
+import re
+from collections.abc import Iterable, Sequence
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tasks.sources.base import Outcome
+from tasks.sources.files.columns import (
+    HEADERLESS_COLUMNS,
+    MISSING_VALUES,
+    is_complete,
+    parse_lines,
+    read_header,
+    require_columns,
+    with_ticker,
+)
+from tasks.sources.files.table import EARLIEST, LATEST, QUOTED_CHARACTERS, Table, TableError, UnreadableLines, shorten
+
+
+def read_line_by_line(text: str, symbol: str, most_unreadable: float) -> Table:
+    """Read the readable lines of a CSV, and count the others.
+
+    Args:
+        text: Content of the file.
+        symbol: Ticker of every row if the file has no ticker column.
+        most_unreadable: Largest share of unreadable lines in a file with a ticker column.
+
+    Raises:
+        TableError: missing, if no line is a bar; rejected, if the columns are wrong or too many lines are unreadable.
+    """
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    header = next((place for place, line in enumerate(lines) if is_complete(read_header(line))), None)
+    names = HEADERLESS_COLUMNS if header is None else read_header(lines[header])
+    fullmatch = line_pattern(names, is_strict=header is None).fullmatch
+    days = [_parse_day(match["date"]) if (match := fullmatch(line)) else None for line in lines]
+    readable = np.flatnonzero([day is not None for day in days])
+    unreadable = np.flatnonzero(
+        [
+            day is None and place != header and not line.isspace() and line != ""
+            for place, (day, line) in enumerate(zip(days, lines, strict=True))
+        ]
+    )
+    total = len(readable) + len(unreadable)
+    if header is None and not len(readable):
+        _refuse_without_header(lines)
+    if "ticker" in names and len(unreadable) > most_unreadable * total:
+        place = int(unreadable[0])
+        raise TableError(
+            Outcome.REJECTED,
+            f"has {len(unreadable)} unreadable lines of {total}, the first is "
+            f"Row #{place + 1}: {shorten(lines[place], QUOTED_CHARACTERS)!r}; a date must be YYYY-MM-DD in the years "
+            f"{EARLIEST.year} to {LATEST.year}, every other column but `ticker` a number or empty",
+        )
+    if not len(readable):
+        quotation = _quote(lines[place] for place in unreadable)
+        raise TableError(Outcome.MISSING, f"holds no bars: {quotation}" if quotation else "holds no rows")
+    # The pattern has read the dates, without the times after them.
+    sessions = [day for day in days if day]
+    content = "\n".join([lines[place] for place in readable]).encode("utf-8", "surrogateescape")
+    columns = parse_lines(io.BytesIO(content), names, [name for name in names if name and name != "date"])
+    columns = columns.append_column("date", pa.array(sessions, pa.date32()))
+    return Table(
+        with_ticker(columns, symbol),
+        has_tickers="ticker" in names,
+        has_header=header is not None,
+        unreadable=_group_by_session(lines, readable, unreadable, sessions),
+    )
+
+
+def line_pattern(names: Sequence[str], is_strict: bool) -> re.Pattern[str]:
+    """Make the pattern of a readable line; its group `date` is the date.
+
+    Args:
+        names: Column names; '' stands for an unknown column.
+        is_strict: Require a decimal point in prices and none in volumes. In a table without a header this detects
+            exchanged columns.
+    """
+    missing = "|".join(MISSING_VALUES)
+    # The number of digits is bounded, so that no number is infinite.
+    number = rf"[ \t]*[-+]?(?:\d{{1,99}}(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d{{1,2}})?[ \t]*|{missing}"
+    cells = dict.fromkeys(names, rf'(?:{number}|"(?:{number})")')
+    if is_strict:
+        cells = dict.fromkeys(names, rf"(?:\d{{1,99}}\.\d+|{missing})") | {"volume": rf"(?:\d{{1,99}}|{missing})"}
+    # The code points \udc80 to \udcff stand for undecodable bytes.
+    cells["ticker"] = r'(?:"(?:[^"\udc80-\udcff]|"")+"|[^",\udc80-\udcff][^,\udc80-\udcff]*)'
+    cells["date"] = r'(?P<quote>")?[ \t]*(?P<date>\d{4}-\d\d-\d\d)(?:[ T][^",]*)?(?(quote)")'
+    cells[""] = r'(?:"(?:[^"]|"")*"|(?!")[^,]*)'
+    return re.compile(",".join(cells[name] for name in names), re.ASCII)
+
+
+def _group_by_session(
+    lines: Sequence[str],
+    readable: npt.NDArray[np.int64],
+    unreadable: npt.NDArray[np.int64],
+    sessions: Sequence[date],
+) -> tuple[UnreadableLines, ...]:
+    """Group the unreadable lines by the session before them, in the order of the file."""
+    before = np.searchsorted(readable, unreadable) - 1
+    places: dict[date | None, list[int]] = {}
+    for place, line_before in zip(unreadable.tolist(), before.tolist(), strict=True):
+        session = None if line_before < 0 else sessions[line_before]
+        places.setdefault(session, []).append(place)
+    return tuple(
+        UnreadableLines(session, len(group), shorten(lines[group[0]], QUOTED_CHARACTERS))
+        for session, group in places.items()
+    )
+
+
+def _refuse_without_header(lines: Sequence[str]) -> None:
+    """Raise the error for a text without a header and without bars."""
+    first = next((line for line in lines if line.strip()), "")
+    if sum(bool(name) for name in read_header(first)) > 1:
+        require_columns(next(csv.reader([first])))
+    raise TableError(Outcome.MISSING, f"holds no bars: {_quote(lines)}")
+
+
+def _quote(lines: Iterable[str]) -> str:
+    return shorten(" ".join(itertools.islice(lines, QUOTED_CHARACTERS)), QUOTED_CHARACTERS)
+
+
+@functools.cache
+def _parse_day(text: str) -> date | None:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if EARLIEST <= day <= LATEST else None

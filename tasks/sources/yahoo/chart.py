@@ -1,0 +1,121 @@
+"""Bars, splits and dividends of a chart response, as traded.
+
+- Yahoo adjusts closes and dividends for every split up to the present. The splits are undone.
+- yfinance moves a split or dividend on a day without a bar to the bar before it, which puts that bar on the wrong side
+  of the split. The events are therefore read from the response, with their own dates.
+- The bar of a running session is dropped. A volume or open of 0 is a missing value.
+- London and Johannesburg quote in hundredths (GBp, ZAc). The prices are converted to GBP and ZAR.
+"""
+
+import re
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pandas as pd
+
+from model.bars.adjustment import undo_splits
+from model.frames import FINDING_TYPES
+from tasks.calendars import last_closed_session
+from tasks.sources.base import (
+    ACTION_TYPES,
+    BAR_TYPES,
+    PRICE_COLUMNS,
+    Fetched,
+    Outcome,
+    SourceOutcome,
+    session_spans,
+    stack,
+    without_bars,
+)
+from tasks.sources.yahoo.session import Chart
+
+# ISO 10383 codes, each followed by Yahoo's codes for it. An index uses the calendar of its home exchange.
+_EXCHANGES = """
+XNYS NYQ NYS SNP DJI WCB | XNAS NMS NGM NCM NAS NIM | XASE ASE | ARCX PCX | BATS BTS | XTSE TOR | XTSX VAN | BVMF SAO
+XLON LSE IOB FGI | XETR GER | XFRA FRA | XPAR PAR | XAMS AMS | XBRU BRU | XLIS LIS | XMIL MIL | XMAD MCE | XSWX EBS
+XSTO STO | XOSL OSL | XCSE CPH | XHEL HEL | XTKS JPX OSA | XHKG HKG | XSHG SHH | XKRX KSC | XASX ASX | XSES SES
+XJSE JNB | XBOM BSE | XIDX JKT
+"""
+MIC_OF_YAHOO_EXCHANGE = {
+    code: mic for entry in re.split(r"[|\n]", _EXCHANGES.strip()) for mic, *codes in [entry.split()] for code in codes
+}
+CURRENCY_OF_HUNDREDTH = {"GBp": "GBP", "ZAc": "ZAR"}
+
+
+def read_chart(symbol: str, frame: pd.DataFrame, chart: Chart | None, first: date | None, now: datetime) -> Fetched:
+    """Read bars and actions as traded from `first` to the last session closed at `now`.
+
+    Args:
+        symbol: Symbol, as Yahoo spells it.
+        frame: Daily history of `yfinance.Ticker.history`, not adjusted.
+        chart: Chart of the same response.
+        first: Earliest session; None: from the start.
+        now: Moment of the request, timezone-aware.
+
+    Returns:
+        The fetch of the symbol: missing, if it has no bar in that time; rejected, if its exchange or currency is
+        unknown.
+
+    Raises:
+        BadRequestError: if the exchange's calendar does not cover `now`.
+        ValueError: if `chart` is None.
+    """
+    if chart is None:
+        raise ValueError("`chart` must be the chart of the response; received None.")
+    if frame.empty:
+        return without_bars(symbol, Outcome.MISSING, no_prices(first))
+    result = chart["result"][0]
+    exchange, currency, kind = (result["meta"].get(name) for name in ("exchangeName", "currency", "instrumentType"))
+    mic = MIC_OF_YAHOO_EXCHANGE.get(exchange)
+    if mic is None:
+        reason = f"no calendar for Yahoo's exchange {exchange!r} (instrument type {kind!r})"
+        return without_bars(symbol, Outcome.REJECTED, reason)
+    if not currency:
+        return without_bars(symbol, Outcome.REJECTED, f"no currency in Yahoo's response (exchange {exchange!r})")
+    unit = 0.01 if currency in CURRENCY_OF_HUNDREDTH else 1.0
+    bars = frame.rename(columns=str.lower)[[*PRICE_COLUMNS, "volume"]].astype("float64")
+    bars[PRICE_COLUMNS] *= unit
+    bars[["open", "volume"]] = bars[["open", "volume"]].mask(bars[["open", "volume"]] == 0.0)
+    # The index is midnight at the exchange: its local date is the session.
+    bars = bars.assign(symbol=symbol, session=pd.DatetimeIndex(frame.index).tz_localize(None)).dropna(
+        subset=PRICE_COLUMNS, how="all"
+    )
+    bars, actions = undo_splits(stack([bars], BAR_TYPES), _read_actions(symbol, result, unit))
+    span = (pd.Timestamp.min if first is None else pd.Timestamp(first), pd.Timestamp(last_closed_session(mic, now)))
+    bars, actions = bars[bars["session"].between(*span)], actions[actions["ex_date"].between(*span)]
+    if bars.empty:
+        return without_bars(symbol, Outcome.MISSING, f"{no_prices(first)}, of a session closed by {span[1]:%Y-%m-%d}")
+    instrument = session_spans(bars).assign(
+        exchange_mic=mic, currency_code=CURRENCY_OF_HUNDREDTH.get(currency, currency), bar_interval="daily"
+    )
+    return Fetched(bars, actions, (SourceOutcome(symbol, Outcome.OK),), instrument, stack([], FINDING_TYPES))
+
+
+def is_empty(chart: Chart) -> bool:
+    """Check that a chart is well-formed and has no prices: no results, or an empty quote object, as for a weekend."""
+    try:
+        return not chart["error"] and not any(result["indicators"]["quote"][0] for result in chart["result"] or [])
+    except (KeyError, IndexError, TypeError):
+        return False
+
+
+def no_prices(first: date | None) -> str:
+    """Describe a valid response without prices from `first` on."""
+    return "Yahoo returned no prices" + (f" from {first} on" if first else "")
+
+
+def _read_actions(symbol: str, result: dict[str, Any], unit: float) -> pd.DataFrame:
+    """Read splits, and dividends still adjusted for splits, each with its date at the exchange."""
+    zone, events = ZoneInfo(result["meta"]["exchangeTimezoneName"]), result.get("events") or {}
+    values: dict[tuple[date, str], float] = {}
+    for event in (events.get("splits") or {}).values():
+        if event["numerator"] > 0 and event["denominator"] > 0:
+            day = datetime.fromtimestamp(event["date"], zone).date()
+            values[day, "split"] = event["numerator"] / event["denominator"]
+    for event in (events.get("dividends") or {}).values():
+        if event["amount"] > 0:  # a regular and a special dividend may share a day
+            day = datetime.fromtimestamp(event["date"], zone).date()
+            values[day, "dividend"] = values.get((day, "dividend"), 0.0) + event["amount"] * unit
+    rows = [(symbol, day, kind, value) for (day, kind), value in values.items()]
+    return stack([pd.DataFrame(rows, columns=list(ACTION_TYPES))], ACTION_TYPES)
