@@ -39,7 +39,7 @@ class Webhook:
 
     def url(self, secret: str = PASSWORD) -> str:
         """Return its URL for apprise, with a token and short time limits."""
-        return f"json://operator:{secret}@127.0.0.1:{self.port}/hook/{secret}?cto=2&rto=1"
+        return f"json://operator:{secret}@127.0.0.1:{self.port}/hook/{secret}?cto=10&rto=3"
 
     @property
     def titles(self) -> list[str]:
@@ -114,7 +114,7 @@ class MailServer:
         """Return its URL for apprise, with the password that the server requires."""
         return (
             f"mailto://operator:{secret}@127.0.0.1:{self.port}?smtp=127.0.0.1&from=bellwether@example.com"
-            "&to=operator@example.com&mode=insecure&cto=2"
+            "&to=operator@example.com&mode=insecure&cto=10"
         )
 
     @property
