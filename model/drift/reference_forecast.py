@@ -1,6 +1,6 @@
 """Reference forecast: a forecast from past prices alone, without fitted parameters.
 
-The served forecast is measured against it. The baseline cannot be the reference, because it is often what is served.
+The served forecast is measured against it. The baseline cannot be the reference, because it is often the published forecast.
 Persistence cannot either: it ignores the volatility of the market, so its loss relative to any forecast that follows
 volatility rises and falls with the market. The quantile q at horizon h is
 
