@@ -159,6 +159,26 @@ class QualityConfig:
     usual_sessions: int = 20
     """Sessions that usual volume is measured on."""
 
+    fewest_shifted: int = 20
+    """Bars from which a series is compared with the calendar as a whole."""
+    shifted_share: float = 0.02
+    """Share of bars on days without a session from which all dates may be off by a day. The clean 1,028 symbols have
+    none; a shift over weekends has 20 %, one over holidays alone 3 %."""
+    shifted_rest: float = 0.1
+    """Largest remainder of that share after the correction of the dates."""
+    misread_share: float = 0.5
+    """Share of contradictory bars from which the columns of a symbol were misread. Recorded symbols have 1 %."""
+    fewest_misread: int = 10
+    """Contradictory bars needed for that."""
+    rejected_move: float = 1.5
+    """Log return of a day from which an unexplained move rejects the symbol. None of the clean 128 symbols moved by
+    more than 1.2."""
+    rejected_monthly_move: float = 2.302585092994046
+    """The same of a month: log 10."""
+    event_volume: float = 3.0
+    """Volume of the day over the usual one from which such a move is an event of the market. Crashes and take-overs
+    have far more, an unrecorded reverse split has less than usual."""
+
     daily_jump: float = 0.4054651081081644
     """Smallest unexplained log return of a day that leaves a finding: log 1.5."""
     monthly_jump: float = 1.0986122886681098
@@ -171,8 +191,9 @@ class QualityConfig:
     forward_ratios: tuple[float, ...] = (1.5, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100)
     """Ratios of inferred splits. 4:3 and 5:4 are excluded: nearly all of the 253 recorded days beyond 25 % were bad
     news."""
-    reverse_ratios: tuple[float, ...] = (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100)
-    """Ratios of inferred reverse splits."""
+    largest_reverse_ratio: int = 1000
+    """Largest ratio of an inferred reverse split: every whole number occurs, so the prices of the day must leave one
+    only."""
     ratio_tolerance: float = 0.10
     """Largest log distance of a close from the exact ratio of a split. True moves near a ratio: STT 2009-01-20 is 0.20
     from 2:1, AMD 1992-06-18 is 0.07 and NFLX 2011-10-25 is 0.024 from 3:2."""

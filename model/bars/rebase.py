@@ -42,7 +42,7 @@ def rebase_history(bars: pd.DataFrame, actions: pd.DataFrame, stored: pd.DataFra
     Args:
         bars: Frame of BAR_TYPES of one symbol, sorted by session.
         actions: Frame of ACTION_TYPES of the download.
-        stored: Stored bars of the symbol, sorted by session; session and close are used.
+        stored: Stored bars of the symbol, sorted by session; session, close and volume are used.
 
     Returns:
         The rebased history, or None if the difference is not a small number of constant factors.
@@ -52,8 +52,9 @@ def rebase_history(bars: pd.DataFrame, actions: pd.DataFrame, stored: pd.DataFra
     """
     check_frame(bars, BAR_TYPES, "bars")
     check_frame(actions, ACTION_TYPES, "actions")
-    check_frame(stored, BAR_TYPES, "stored", ["session", "close"])
-    both = bars[["session", "close"]].merge(stored[["session", "close"]], on="session", suffixes=("", "_stored"))
+    check_frame(stored, BAR_TYPES, "stored", ["session", "close", "volume"])
+    columns = ["session", "close", "volume"]
+    both = bars[columns].merge(stored[columns], on="session", suffixes=("", "_stored"))
     both = both[(both["close"] > 0) & (both["close_stored"] > 0)]
     log_ratio = np.log((both["close_stored"] / both["close"]).to_numpy(np.float64))
     starts = _stretches(log_ratio)
@@ -61,6 +62,8 @@ def rebase_history(bars: pd.DataFrame, actions: pd.DataFrame, stored: pd.DataFra
         return None
     levels = np.array([np.median(part) for part in np.split(log_ratio, starts[1:])])
     if len(levels) > 1 + MOST_STEPS or (np.abs(np.diff(levels)) < SMALLEST_STEP).any():
+        return None
+    if not _is_split_basis(both, starts, levels):
         return None
     sessions, stored_log = both["session"].to_numpy(), np.log(both["close_stored"].to_numpy(np.float64))
     newest = stored["session"].max()
@@ -91,6 +94,27 @@ def rebase_history(bars: pd.DataFrame, actions: pd.DataFrame, stored: pd.DataFra
     joined = joined.drop_duplicates(["ex_date", "kind"], keep="first")
     joined = joined.sort_values(["ex_date", "kind"], ignore_index=True)
     return RebasedHistory(bars.assign(**prices, volume=bars["volume"].to_numpy(np.float64) / scale), joined)
+
+
+def _is_split_basis(both: pd.DataFrame, starts: Ints, levels: Floats) -> bool:
+    """Return whether the volumes confirm that every factor is one of splits, and not of a unit or a currency.
+
+    A restatement for splits divides the volume by the factor of the price. Without known volumes, a power of ten is
+    taken for a change of unit.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        volume_ratio = np.log((both["volume"] / both["volume_stored"]).to_numpy(np.float64))
+    for level, part in zip(levels, np.split(volume_ratio, starts[1:]), strict=True):
+        if abs(level) < SMALLEST_STEP:
+            continue
+        known = part[np.isfinite(part)]
+        if len(known) >= FEWEST_BARS:
+            step = float(np.median(known))
+            if abs(step - level) >= abs(step):
+                return False
+        elif abs(level / np.log(10.0) - round(level / np.log(10.0))) < _ROUNDING and round(level / np.log(10.0)) != 0:
+            return False
+    return True
 
 
 def _as_ratio(factor: float) -> float:

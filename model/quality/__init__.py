@@ -3,6 +3,7 @@
 - `actions`: rules on dividends.
 - `bars`: rules on single bars, gaps, stale prices and partial sessions.
 - `findings`: the findings of the rules.
+- `sessions`: rules on bars outside of sessions, shifted dates and bars before the first trade.
 - `moves`: rules on price jumps.
 - `screening`: all rules in order.
 """

@@ -78,8 +78,27 @@ def repair_impossible_bars(bars: pd.DataFrame, config: QualityConfig) -> tuple[p
         )
         for row in np.flatnonzero(flags).tolist()
     ]
+    findings = _reject_misread(bars, is_far | is_open_far | is_near, findings, config)
     repaired = bars.assign(open=opened, high=high, low=low)
     return (repaired[~is_far].reset_index(drop=True) if is_far.any() else repaired), findings
+
+
+def _reject_misread(
+    bars: pd.DataFrame, is_contradictory: Flags, findings: list[Finding], config: QualityConfig
+) -> list[Finding]:
+    """Replace the findings of a symbol by one rejection if most of its bars are contradictory."""
+    codes, symbols = symbol_codes(bars)
+    counts, totals = np.bincount(codes[is_contradictory], minlength=len(symbols)), np.bincount(codes)
+    is_misread = (counts >= config.fewest_misread) & (counts > config.misread_share * totals)
+    if not is_misread.any():
+        return findings
+    misread = {str(symbols[code]): code for code in np.flatnonzero(is_misread).tolist()}
+    kept = [finding for finding in findings if finding.symbol not in misread]
+    for code in misread.values():
+        reason = f"{counts[code]} of {totals[code]} bars contradict themselves: the columns were misread"
+        row = int(np.searchsorted(codes, code))
+        kept.append(_finding(bars, row, "impossible_bar", float(counts[code]), Treatment.REJECTED, reason))
+    return kept
 
 
 def _extremes(opened: Floats, high: Floats, low: Floats, close: Floats) -> tuple[Floats, Floats]:

@@ -64,6 +64,14 @@ class _History:
             else np.nan
         )
 
+    def is_event(self, row: int) -> bool:
+        """Return whether the volume of a row is that of an event of the market, such as a crash."""
+        before = self.log_volume[max(0, row - self.config.volume_usual) : row]
+        before = before[~np.isnan(before)]
+        if len(before) < self.config.volume_sessions:
+            return False
+        return bool(self.log_volume[row] - np.median(before) >= np.log(self.config.event_volume))  # NaN: no
+
     def finding(self, row: int, rule: str, value: float, treatment: Treatment, reason: str) -> Finding:
         bar = self.bars.iloc[row]
         return Finding(bar["symbol"], bar["session"], rule, float(value), treatment, reason)
@@ -91,7 +99,7 @@ def repair_moves(
     for start, stop, history in _with_jumps(bars, actions, config.smallest_jump, config):
         repaired, new = _repair(history)
         explained = {finding.session for finding in new}
-        moves = _unexplained(repaired, config.daily_jump, config.jump_sigmas)
+        moves = _unexplained(repaired, config.daily_jump, config.jump_sigmas, config.rejected_move)
         unexplained = (finding for finding in moves if finding.session not in explained)
         findings += [*new, *unexplained, *_erratic(repaired)]
         if repaired is not history:
@@ -113,7 +121,10 @@ def find_monthly_moves(bars: pd.DataFrame, actions: pd.DataFrame, config: Qualit
     return [
         finding
         for history in histories
-        for finding in (*_unexplained(history, config.monthly_jump, 0.0), *_erratic(history))
+        for finding in (
+            *_unexplained(history, config.monthly_jump, 0.0, config.rejected_monthly_move),
+            *_erratic(history),
+        )
     ]
 
 
@@ -221,11 +232,13 @@ def _unit_edges(history: _History) -> tuple[Ints, Floats]:
     return rows[powers != 0], powers[powers != 0]
 
 
+_RATIO_MARGIN = 0.002  # rounding of the four prices
+
+
 def _add_missed_splits(history: _History) -> tuple[_History, list[Finding]]:
     """Add a split for the first lasting jump by a recorded or simple ratio that looks like a split."""
-    reverse_ratios = (1 / ratio for ratio in history.config.reverse_ratios)
-    simple = np.array([*history.config.forward_ratios, *reverse_ratios])
     for row in history.jumps(history.config.smallest_jump):
+        simple = np.array([*history.config.forward_ratios, *_reverse_ratios(history, row)])
         recorded = _recorded(history, row, is_reversible=True)
         for ratio, is_recorded in ((_nearest(history, row, recorded), True), (_nearest(history, row, simple), False)):
             if not _looks_like_split(history, row, ratio, is_recorded):
@@ -239,6 +252,14 @@ def _add_missed_splits(history: _History) -> tuple[_History, list[Finding]]:
             finding = history.finding(row, "missed_split", ratio, Treatment.REPAIRED, reason)
             return _History.of(history.bars, actions, history.config), [finding]
     return history, []
+
+
+def _reverse_ratios(history: _History, row: int) -> list[float]:
+    """Return the reverse split that fits a jump, none if the prices of the bar leave several whole numbers."""
+    factors = np.exp(_distance(history, row, 0.0))
+    lowest, highest = factors.min() / (1.0 + _RATIO_MARGIN), factors.max() * (1.0 + _RATIO_MARGIN)
+    numbers = np.arange(max(2, int(np.ceil(lowest))), int(min(highest, history.config.largest_reverse_ratio)) + 1)
+    return [1.0 / float(numbers[0])] if len(numbers) == 1 else []
 
 
 def _looks_like_split(history: _History, row: int, ratio: float, is_recorded: bool) -> bool:
@@ -296,15 +317,19 @@ def _exclude_spikes(history: _History) -> tuple[_History, list[Finding]]:
     ), findings
 
 
-def _unexplained(history: _History, smallest: float, sigmas: float) -> list[Finding]:
-    """Report moves without an explanation."""
-    return [
-        history.finding(
-            row, "unexplained_move", history.returns[row], Treatment.KEPT, "no action or rule explains the move"
-        )
-        for row in history.jumps(smallest)
-        if abs(history.returns[row]) >= sigmas * history.usual(row)
-    ]
+def _unexplained(history: _History, smallest: float, sigmas: float, rejected: float) -> list[Finding]:
+    """Report moves without an explanation; one of `rejected` or more, log return, needs the volume of an event."""
+    findings = []
+    for row in history.jumps(smallest):
+        move = history.returns[row]
+        if abs(move) < sigmas * history.usual(row):
+            continue
+        treatment, reason = Treatment.KEPT, "no action or rule explains the move"
+        if abs(move) >= rejected and not history.is_event(row):
+            treatment = Treatment.REJECTED
+            reason = f"{np.exp(move):.4g} times the previous close, without a split, a dividend or unusual volume"
+        findings.append(history.finding(row, "unexplained_move", move, treatment, reason))
+    return findings
 
 
 def _erratic(history: _History) -> list[Finding]:

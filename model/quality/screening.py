@@ -24,11 +24,19 @@ from model.quality.bars import (
 )
 from model.quality.findings import Finding, findings_frame
 from model.quality.moves import find_monthly_moves, repair_moves
+from model.quality.sessions import exclude_before_first_trade, exclude_other_days
 
 RULES = {
+    "not_a_session": "Finds a bar on a day without a session of its exchange, often a copy of the previous or next bar. "
+    "The bar is excluded.",
+    "shifted_sessions": "Finds series whose dates are off by a day: bars on days without a session, and none after a "
+    "shift. The symbol is rejected.",
+    "before_first_trade": "Finds at least ten sessions of one price without volume at the start of a history. They are "
+    "excluded.",
     "impossible_bar": "Finds prices of a bar that contradict each other (high below low, open or close outside of "
     "high and low) or are zero. Up to 5 %, high and low are widened; beyond 5 %, the open is blanked or the bar "
-    "excluded; zeros are blanked.",
+    "excluded; zeros are blanked. If most bars of a symbol contradict themselves, its columns were misread and it is "
+    "rejected.",
     "unit_jump": "Finds prices off by a factor of 100 or 1000, or by the ratio of a split recorded within 60 sessions. "
     "A single price, a temporary stretch or the older side is scaled. If the unit changed less than 20 sessions ago, "
     "either side may be wrong and the symbol is rejected.",
@@ -42,7 +50,8 @@ RULES = {
     "price_spike": "Finds a move above 50 % and ten standard deviations that the next bar reverses. The bar is "
     "excluded.",
     "unexplained_move": "Finds total returns above 50 % and ten standard deviations (monthly bars: above a factor of "
-    "3) without an explanation. They are kept.",
+    "3) without an explanation. They are kept, but "
+    "a move by a factor of 4.5 (monthly bars: 10) without the volume of an event rejects the symbol.",
     "erratic": "Finds symbols with at least eight moves above a factor of 3, at least three in each direction. They "
     "are rejected.",
     "stale_run": "Finds at least ten sessions of the same price with missing or constant volume. They are kept, unless "
@@ -122,7 +131,14 @@ def _screen_daily(
     early_closes: pd.DatetimeIndex,
     config: QualityConfig,
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[Finding]]:
-    findings = find_gaps(bars, sessions, config)  # before the exclusions: an excluded bar has its own finding
+    findings = list[Finding]()
+    for rule in (
+        partial(exclude_other_days, sessions=sessions, config=config),
+        partial(exclude_before_first_trade, config=config),
+    ):
+        bars, new = rule(bars)
+        findings += new
+    findings += find_gaps(bars, sessions, config)  # before further exclusions: an excluded bar has its own finding
     for rule in (
         partial(exclude_partial_session, early_closes=early_closes, config=config),
         partial(repair_field_units, config=config),
