@@ -173,8 +173,6 @@ class QualityConfig:
     rejected_move: float = 1.5
     """Log return of a day from which an unexplained move rejects the symbol. None of the clean 128 symbols moved by
     more than 1.2."""
-    rejected_monthly_move: float = 2.302585092994046
-    """The same of a month: log 10."""
     event_volume: float = 3.0
     """Volume of the day over the usual one from which such a move is an event of the market. Crashes and take-overs
     have far more, an unrecorded reverse split has less than usual."""
@@ -194,6 +192,8 @@ class QualityConfig:
     largest_reverse_ratio: int = 1000
     """Largest ratio of an inferred reverse split: every whole number occurs, so the prices of the day must leave one
     only."""
+    surest_reverse_ratio: int = 12
+    """Ratio up to which the number nearest to the close is taken otherwise."""
     ratio_tolerance: float = 0.10
     """Largest log distance of a close from the exact ratio of a split. True moves near a ratio: STT 2009-01-20 is 0.20
     from 2:1, AMD 1992-06-18 is 0.07 and NFLX 2011-10-25 is 0.024 from 3:2."""

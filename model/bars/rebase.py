@@ -20,6 +20,7 @@ FEWEST_BARS = 3  # a shorter stretch is a correction of its bars, not another ba
 MOST_STEPS = 5
 _SAME_JUMP = 0.25  # log price; allows for the market's move on the day of the split
 _LARGEST_DENOMINATOR = 100
+_LARGEST_TERM = 50  # of a split without restated volume
 _ROUNDING = 1e-5
 
 
@@ -97,10 +98,10 @@ def rebase_history(bars: pd.DataFrame, actions: pd.DataFrame, stored: pd.DataFra
 
 
 def _is_split_basis(both: pd.DataFrame, starts: Ints, levels: Floats) -> bool:
-    """Return whether the volumes confirm that every factor is one of splits, and not of a unit or a currency.
+    """Return whether every factor is one of splits, and not of a unit or a currency.
 
-    A restatement for splits divides the volume by the factor of the price. Without known volumes, a power of ten is
-    taken for a change of unit.
+    A restatement for splits divides the volume by the factor of the price. Some sources restate prices only: then a
+    ratio of small whole numbers is taken for a split, and a power of ten for a change of unit.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         volume_ratio = np.log((both["volume"] / both["volume_stored"]).to_numpy(np.float64))
@@ -108,11 +109,12 @@ def _is_split_basis(both: pd.DataFrame, starts: Ints, levels: Floats) -> bool:
         if abs(level) < SMALLEST_STEP:
             continue
         known = part[np.isfinite(part)]
-        if len(known) >= FEWEST_BARS:
-            step = float(np.median(known))
-            if abs(step - level) >= abs(step):
-                return False
-        elif abs(level / np.log(10.0) - round(level / np.log(10.0))) < _ROUNDING and round(level / np.log(10.0)) != 0:
+        step = float(np.median(known)) if len(known) >= FEWEST_BARS else 0.0
+        is_restated = abs(step - level) < abs(step)
+        ratio = Fraction(float(np.exp(abs(level)))).limit_denominator(_LARGEST_TERM)
+        is_simple = ratio.numerator <= _LARGEST_TERM and abs(np.log(float(ratio)) - abs(level)) < SAME_FACTOR
+        is_unit = ratio in (Fraction(100), Fraction(1000))
+        if not is_restated and (is_unit or not is_simple):
             return False
     return True
 

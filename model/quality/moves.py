@@ -122,7 +122,7 @@ def find_monthly_moves(bars: pd.DataFrame, actions: pd.DataFrame, config: Qualit
         finding
         for history in histories
         for finding in (
-            *_unexplained(history, config.monthly_jump, 0.0, config.rejected_monthly_move),
+            *_unexplained(history, config.monthly_jump, 0.0, np.inf),
             *_erratic(history),
         )
     ]
@@ -232,9 +232,6 @@ def _unit_edges(history: _History) -> tuple[Ints, Floats]:
     return rows[powers != 0], powers[powers != 0]
 
 
-_RATIO_MARGIN = 0.002  # rounding of the four prices
-
-
 def _add_missed_splits(history: _History) -> tuple[_History, list[Finding]]:
     """Add a split for the first lasting jump by a recorded or simple ratio that looks like a split."""
     for row in history.jumps(history.config.smallest_jump):
@@ -255,11 +252,18 @@ def _add_missed_splits(history: _History) -> tuple[_History, list[Finding]]:
 
 
 def _reverse_ratios(history: _History, row: int) -> list[float]:
-    """Return the reverse split that fits a jump, none if the prices of the bar leave several whole numbers."""
-    factors = np.exp(_distance(history, row, 0.0))
-    lowest, highest = factors.min() / (1.0 + _RATIO_MARGIN), factors.max() * (1.0 + _RATIO_MARGIN)
+    """Return the reverse split that fits a jump, none if the prices of the bar leave several whole numbers.
+
+    The range of the bar, widened by one sigma for the market's own move, must hold a single whole number. Up to
+    `surest_reverse_ratio`, the number nearest to the close is taken otherwise.
+    """
+    distances, sigma = _distance(history, row, 0.0), history.usual(row)
+    lowest, highest = np.exp(distances.min() - sigma), np.exp(distances.max() + sigma)
     numbers = np.arange(max(2, int(np.ceil(lowest))), int(min(highest, history.config.largest_reverse_ratio)) + 1)
-    return [1.0 / float(numbers[0])] if len(numbers) == 1 else []
+    if len(numbers) == 1:
+        return [1.0 / float(numbers[0])]
+    nearest = round(float(np.exp(history.returns[row])))
+    return [1.0 / nearest] if 2 <= nearest <= history.config.surest_reverse_ratio else []
 
 
 def _looks_like_split(history: _History, row: int, ratio: float, is_recorded: bool) -> bool:

@@ -27,8 +27,8 @@ from model.quality.moves import find_monthly_moves, repair_moves
 from model.quality.sessions import exclude_before_first_trade, exclude_other_days
 
 RULES = {
-    "not_a_session": "Finds a bar on a day without a session of its exchange, often a copy of the previous or next bar. "
-    "The bar is excluded.",
+    "not_a_session": "Finds a bar on a day without a session of its exchange, often a copy of the bar before or after "
+    "it. The bar is excluded.",
     "shifted_sessions": "Finds series whose dates are off by a day: bars on days without a session, and none after a "
     "shift. The symbol is rejected.",
     "before_first_trade": "Finds at least ten sessions of one price without volume at the start of a history. They are "
@@ -51,7 +51,7 @@ RULES = {
     "excluded.",
     "unexplained_move": "Finds total returns above 50 % and ten standard deviations (monthly bars: above a factor of "
     "3) without an explanation. They are kept, but "
-    "a move by a factor of 4.5 (monthly bars: 10) without the volume of an event rejects the symbol.",
+    "a daily move by a factor of 4.5 without the volume of an event rejects the symbol.",
     "erratic": "Finds symbols with at least eight moves above a factor of 3, at least three in each direction. They "
     "are rejected.",
     "stale_run": "Finds at least ten sessions of the same price with missing or constant volume. They are kept, unless "

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 
 from model import Flags, Ints
-from model.bars.adjustment import PRICE_COLUMNS, symbol_codes
+from model.bars.adjustment import symbol_codes
 from model.config import QualityConfig
+from model.frames import PRICE_COLUMNS
 from model.quality.findings import Finding, Treatment
 
 _DAY = np.timedelta64(1, "D")
@@ -65,7 +66,8 @@ def exclude_before_first_trade(bars: pd.DataFrame, config: QualityConfig) -> tup
     first_alive = np.full(len(symbols), len(bars), dtype=np.int64)
     np.minimum.at(first_alive, codes[is_alive], position[is_alive])
     length = np.minimum(first_alive, np.append(starts[1:], len(bars))) - starts
-    is_long = (length >= config.stale_sessions) & (first_alive < len(bars))
+    has_trade = np.append(np.nan_to_num(volume), 0.0)[np.minimum(first_alive, len(bars))] > 0
+    is_long = (length >= config.stale_sessions) & has_trade & (first_alive < np.append(starts[1:], len(bars)))
     if not is_long.any():
         return bars, []
     is_dead = (position < (starts + length)[codes]) & is_long[codes]
