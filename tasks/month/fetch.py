@@ -10,6 +10,8 @@ import pandas as pd
 from prefect import task
 
 from model.bars.rebase import rebase_history
+from model.frames import FINDING_TYPES
+from model.quality.findings import Treatment
 from sql.store import MergedBars, Store
 from tasks.calendars import last_closed_session
 from tasks.database import database_errors, get_store
@@ -20,6 +22,8 @@ from tasks.retries import STEP
 from tasks.settings import get_settings
 from tasks.sources.base import Fetched, Outcome, Source, SourceOutcome
 
+LARGEST_VOLUME = 2.0**53
+"""Shares: beyond it, a float is not exact; the column ends at 2^63."""
 OVERLAP_DAYS = 30
 """Days before the last stored session that every run fetches again, to detect corrections within a month."""
 REFRESH_DAYS = 365
@@ -170,6 +174,8 @@ def _store_fetched(store: Store, kind: str, fetched: Fetched, totals: _Totals) -
     bars = fetched.bars[fetched.bars["close"] > 0].copy()
     optional = ["open", "high", "low", "volume"]
     bars[optional] = bars[optional].where(bars[optional] > 0)
+    is_oversized = bars["volume"] > LARGEST_VOLUME
+    bars["volume"] = bars["volume"].mask(is_oversized)
     outcomes = pd.DataFrame(
         [(outcome.symbol, str(outcome.outcome), outcome.reason) for outcome in fetched.outcomes],
         columns=["symbol", "outcome", "reason"],
@@ -187,9 +193,23 @@ def _store_fetched(store: Store, kind: str, fetched: Fetched, totals: _Totals) -
     for symbol in merged.restated:
         outcome = _store_restated(store, kind, fetched, bars, symbol, totals)
         outcomes.loc[outcomes["symbol"] == symbol, ["outcome", "reason"]] = outcome
-    if len(fetched.findings):
-        store.merge_findings(fetched.findings)
+    findings = [fetched.findings] if len(fetched.findings) else []
+    if is_oversized.any():
+        findings.append(_oversized_volumes(fetched.bars.loc[bars.index[is_oversized]]))
+    if findings:
+        store.merge_findings(pd.concat(findings, ignore_index=True))
     return outcomes
+
+
+def _oversized_volumes(bars: pd.DataFrame) -> pd.DataFrame:
+    """Return one finding per symbol with volumes that no column can hold; they are stored as missing."""
+    first = bars.groupby("symbol", as_index=False).agg(session=("session", "min"), value=("volume", "max"))
+    counts = bars.groupby("symbol").size().reindex(first["symbol"]).to_numpy()
+    return first.assign(
+        rule="oversized_volume",
+        treatment=str(Treatment.REPAIRED),
+        reason=[f"{count} volumes above {LARGEST_VOLUME:.2g} are missing values" for count in counts],
+    ).astype(FINDING_TYPES)[list(FINDING_TYPES)]
 
 
 def _store_restated(

@@ -1,7 +1,8 @@
 """Line-by-line reading of a CSV with unreadable lines, several times slower than pyarrow.
 
-A line is readable if each cell fits its column: a date YYYY-MM-DD (a time of day and a zone after it are ignored), a
-finite number, or nothing. Feeds write error messages, web pages and repeated headers between the bars; such lines are
+A line is readable if each cell fits its column: a date YYYY-MM-DD (with or without a time of day and a zone), a finite
+number, or nothing. A second header in mid-file gives the order of the columns from there on. Several lines of a day with
+different times are bars within the day, and are aggregated to one. Feeds write error messages, web pages and repeated headers between the bars; such lines are
 counted and quoted. In a table of several symbols their bars cannot be assigned, so such a table is rejected if the
 share of unreadable lines exceeds a limit.
 """
@@ -28,6 +29,8 @@ from tasks.sources.files.columns import (
     require_columns,
     with_ticker,
 )
+from tasks.sources.files.intraday import aggregate_days, has_intraday_bars
+from tasks.sources.files.layouts import unify_layout
 from tasks.sources.files.table import EARLIEST, LATEST, QUOTED_CHARACTERS, Table, TableError, UnreadableLines, shorten
 
 
@@ -42,15 +45,22 @@ def read_line_by_line(text: str, symbol: str, most_unreadable: float) -> Table:
     Raises:
         TableError: missing, if no line is a bar; rejected, if the columns are wrong or too many lines are unreadable.
     """
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    header = next((place for place, line in enumerate(lines) if is_complete(read_header(line))), None)
-    names = HEADERLESS_COLUMNS if header is None else read_header(lines[header])
-    fullmatch = line_pattern(names, is_strict=header is None).fullmatch
-    days = [_parse_day(match["date"]) if (match := fullmatch(line)) else None for line in lines]
+    lines, symbol = unify_layout(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), symbol)
+    headers = [place for place, line in enumerate(lines) if "," in line and is_complete(read_header(line))]
+    header = headers[0] if headers else None
+    # Of the lines before the first header, those that fit its columns are read by it.
+    starts = [0, *headers[1:]]
+    orders = [read_header(lines[place]) for place in headers] or [HEADERLESS_COLUMNS]
+    names = orders[0]
+    matches = list[re.Match[str] | None]()
+    for order, start, stop in zip(orders, starts, [*starts[1:], len(lines)], strict=True):
+        fullmatch = line_pattern(order, is_strict=header is None).fullmatch
+        matches += [fullmatch(line) for line in lines[start:stop]]
+    days = [_parse_day(match["date"]) if match else None for match in matches]
     readable = np.flatnonzero([day is not None for day in days])
     unreadable = np.flatnonzero(
         [
-            day is None and place != header and not line.isspace() and line != ""
+            day is None and place not in headers and not line.isspace() and line != ""
             for place, (day, line) in enumerate(zip(days, lines, strict=True))
         ]
     )
@@ -70,9 +80,18 @@ def read_line_by_line(text: str, symbol: str, most_unreadable: float) -> Table:
         raise TableError(Outcome.MISSING, f"holds no bars: {quotation}" if quotation else "holds no rows")
     # The pattern has read the dates, without the times after them.
     sessions = [day for day in days if day]
-    content = "\n".join([lines[place] for place in readable]).encode("utf-8", "surrogateescape")
-    columns = parse_lines(io.BytesIO(content), names, [name for name in names if name and name != "date"])
+    parts = []
+    for order, start, stop in zip(orders, starts, [*starts[1:], len(lines)], strict=True):
+        own = [lines[place] for place in readable if start <= place < stop]
+        if own:
+            content = "\n".join(own).encode("utf-8", "surrogateescape")
+            parts.append(parse_lines(io.BytesIO(content), order, [name for name in order if name and name != "date"]))
+    columns = pa.concat_tables(parts, promote_options="default").unify_dictionaries()
     columns = columns.append_column("date", pa.array(sessions, pa.date32()))
+    times = [match["time"] or "" for match, day in zip(matches, days, strict=True) if match and day]
+    if "ticker" not in names and has_intraday_bars(sessions, times):
+        columns, sessions = aggregate_days(columns, times)
+        readable = readable[: len(sessions)]
     return Table(
         with_ticker(columns, symbol),
         has_tickers="ticker" in names,
@@ -97,7 +116,7 @@ def line_pattern(names: Sequence[str], is_strict: bool) -> re.Pattern[str]:
         cells = dict.fromkeys(names, rf"(?:\d{{1,99}}\.\d+|{missing})") | {"volume": rf"(?:\d{{1,99}}|{missing})"}
     # The code points \udc80 to \udcff stand for undecodable bytes.
     cells["ticker"] = r'(?:"(?:[^"\udc80-\udcff]|"")+"|[^",\udc80-\udcff][^,\udc80-\udcff]*)'
-    cells["date"] = r'(?P<quote>")?[ \t]*(?P<date>\d{4}-\d\d-\d\d)(?:[ T][^",]*)?(?(quote)")'
+    cells["date"] = r'(?P<quote>")?[ \t]*(?P<date>\d{4}-\d\d-\d\d)(?:[ T](?P<time>[^",]*))?(?(quote)")'
     cells[""] = r'(?:"(?:[^"]|"")*"|(?!")[^,]*)'
     return re.compile(",".join(cells[name] for name in names), re.ASCII)
 
