@@ -1,10 +1,10 @@
 """Line-by-line reading of a CSV with unreadable lines, several times slower than pyarrow.
 
-A line is readable if each cell fits its column: a date YYYY-MM-DD (with or without a time of day and a zone), a finite
-number, or nothing. A second header in mid-file gives the order of the columns from there on. Several lines of a day with
-different times are bars within the day, and are aggregated to one. Feeds write error messages, web pages and repeated headers between the bars; such lines are
-counted and quoted. In a table of several symbols their bars cannot be assigned, so such a table is rejected if the
-share of unreadable lines exceeds a limit.
+A line is readable if each cell fits its column: a date YYYY-MM-DD (with or without a time of day and a zone), a
+finite number, or nothing. A second header in mid-file gives the order of the columns from there on. Several lines of
+a day with different times are bars within the day, and are aggregated to one. Feeds write error messages, web pages
+and repeated headers between the bars; such lines are counted and quoted. In a table of several symbols their bars
+cannot be assigned, so such a table is rejected if the share of unreadable lines exceeds a limit.
 """
 
 import csv
