@@ -164,8 +164,8 @@ class QualityConfig:
     shifted_share: float = 0.02
     """Share of bars on days without a session from which all dates may be off by a day. The clean 1,028 symbols have
     none; a shift over weekends has 20 %, one over holidays alone 3 %."""
-    shifted_rest: float = 0.1
-    """Largest remainder of that share after the correction of the dates."""
+    shifted_rest: float = 0.25
+    """Largest remainder of that share after the correction of the dates: the holidays of another exchange are 4 %."""
     misread_share: float = 0.5
     """Share of contradictory bars from which the columns of a symbol were misread. Recorded symbols have 1 %."""
     fewest_misread: int = 10

@@ -46,7 +46,7 @@ def read_line_by_line(text: str, symbol: str, most_unreadable: float) -> Table:
         TableError: missing, if no line is a bar; rejected, if the columns are wrong or too many lines are unreadable.
     """
     lines, symbol = unify_layout(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), symbol)
-    headers = [place for place, line in enumerate(lines) if "," in line and is_complete(read_header(line))]
+    headers = _find_orders(lines)
     header = headers[0] if headers else None
     # Of the lines before the first header, those that fit its columns are read by it.
     starts = [0, *headers[1:]]
@@ -98,6 +98,16 @@ def read_line_by_line(text: str, symbol: str, most_unreadable: float) -> Table:
         has_header=header is not None,
         unreadable=_group_by_session(lines, readable, unreadable, sessions),
     )
+
+
+def _find_orders(lines: Sequence[str]) -> list[int]:
+    """Return the places of the first header and of every later one with other columns or another order."""
+    places, names = list[int](), list[str]()
+    for place, line in enumerate(lines):
+        if "," in line and (header := read_header(line)) != names and is_complete(header):
+            places.append(place)
+            names = header
+    return places
 
 
 def line_pattern(names: Sequence[str], is_strict: bool) -> re.Pattern[str]:

@@ -1,0 +1,1 @@
+"""Faults from the field: the recorded inputs through the whole stack."""

@@ -1,0 +1,107 @@
+"""Faulty price files from the field: from the file to the tables."""
+
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from flows.ingest import ingest_prices
+from tests.support.rows import query
+
+
+def stored(url: str, symbol: str) -> pd.DataFrame:
+    rows = query(
+        url,
+        "select session, open, high, low, close, volume from market.daily_bar "
+        f"where symbol = '{symbol}' order by session",
+    )
+    return pd.DataFrame(rows, columns=["session", "open", "high", "low", "close", "volume"]).set_index("session")
+
+
+def findings(url: str, symbol: str) -> dict[str, str]:
+    return dict(query(url, f"select rule, min(treatment) from report.finding where symbol = '{symbol}' group by rule"))
+
+
+@pytest.fixture
+def field(shared_data: Path) -> Path:
+    return shared_data / "field"
+
+
+def test_three_header_lines_are_read_by_name(machine: None, database_url: str, field: Path) -> None:
+    ingest_prices(source=f"file:{field / 'd01_yf_multiheader'}")
+    yfa, yfc = stored(database_url, "YFA"), stored(database_url, "YFC")
+    assert yfa.loc[date(2018, 3, 1), ["open", "high", "low", "close"]].round(2).tolist() == [50.75, 50.76, 49.59, 49.95]
+    pd.testing.assert_frame_equal(yfa, yfc, rtol=1e-4)
+    dividends = query(
+        database_url, "select symbol, round(value::numeric, 2) from market.corporate_action where symbol <> 'YFB'"
+    )
+    assert sorted((symbol, float(value)) for symbol, value in dividends) == [("YFA", 0.4)] * 3 + [("YFC", 0.4)] * 3
+
+
+def test_second_header_changes_the_order_of_columns(machine: None, database_url: str, field: Path) -> None:
+    ingest_prices(source=f"file:{field / 'd16_second_header'}")
+    row = stored(database_url, "APND").loc[date(2018, 10, 1)]
+    assert row[["high", "low", "close"]].round(2).tolist() == [74.09, 72.79, 73.16]
+    assert stored(database_url, "TWOT").empty
+
+
+def test_hours_are_aggregated_to_days(machine: None, database_url: str, field: Path) -> None:
+    ingest_prices(source=f"file:{field / 'd11_hourly'}")
+    row = stored(database_url, "HOUR").loc[date(2018, 9, 4)]
+    assert (round(row["open"], 2), round(row["low"], 2), row["volume"]) == (80.00, 79.53, 1_435_486)
+
+
+def test_oversized_volumes_are_missing_values(machine: None, database_url: str, field: Path) -> None:
+    ingest_prices(source=f"file:{field / 'd09_volume_beyond_bigint.csv.gz'}")
+    assert len(stored(database_url, "FINE")) == 242
+    assert stored(database_url, "BIGV")["volume"].isna().all()
+    assert findings(database_url, "BIGV")["oversized_volume"] == "repaired"
+
+
+def test_other_separators_are_no_delisting(machine: None, database_url: str, field: Path) -> None:
+    ingest_prices(source=f"file:{field / 'd15b_format_changes'}")
+    pd.testing.assert_frame_equal(stored(database_url, "FINE"), stored(database_url, "FIN2"))
+
+
+def test_copies_on_sundays_are_excluded(machine: None, database_url: str, field: Path) -> None:
+    ingest_prices(source=f"file:{field / 'd13_sunday_copies'}")
+    assert findings(database_url, "SUNC") == {"not_a_session": "excluded"}
+    assert findings(database_url, "SUNX") == {}
+
+
+def test_dates_off_by_a_day_are_rejected(machine: None, database_url: str, field: Path) -> None:
+    ingest_prices(source=f"file:{field / 'd04_utc_midnight'}")
+    for symbol in ("PARA", "PARB", "PARC"):
+        assert findings(database_url, symbol)["shifted_sessions"] == "rejected"
+
+
+def test_days_without_a_session_are_findings(machine: None, database_url: str, field: Path) -> None:
+    ingest_prices(source=f"file:{field / 'd06_seven_days.csv.gz'}")
+    assert findings(database_url, "COIN-USD")["not_a_session"] == "excluded"
+
+
+@pytest.mark.parametrize(("symbol", "ratio"), [("RV18", 18), ("RV75", 75), ("RV1000", 1000)])
+def test_odd_reverse_splits_are_exact_or_rejected(
+    machine: None, database_url: str, field: Path, symbol: str, ratio: int
+) -> None:
+    ingest_prices(source=f"file:{field / 'd08_odd_reverse_splits'}")
+    rows = query(
+        database_url, f"select rule, value, treatment from report.finding where symbol = '{symbol}' order by rule"
+    )
+    splits = [1 / value for rule, value, _ in rows if rule == "missed_split"]
+    is_rejected = any(treatment == "rejected" for *_, treatment in rows)
+    assert is_rejected or splits == pytest.approx([ratio])
+
+
+def test_change_of_unit_is_rejected(machine: None, database_url: str, field: Path) -> None:
+    ingest_prices(source=f"file:{field / 'y3b_units' / 'first' / 'units.csv.gz'}")
+    before = query(database_url, "select * from market.daily_bar order by symbol, session")
+    ingest_prices(source=f"file:{field / 'y3b_units' / 'second' / 'units.csv.gz'}")
+    after = query(database_url, "select * from market.daily_bar order by symbol, session")
+    changed = {row[0] for row in set(after) ^ set(before)}
+    splits = query(database_url, "select symbol from market.corporate_action where kind = 'split'")
+    rejected = query(database_url, "select symbol from ops.download where outcome = 'rejected'")
+    assert splits == []
+    assert rejected
+    assert not changed & {symbol for (symbol,) in rejected}
