@@ -447,36 +447,36 @@ CREATE TABLE forecast.month_score (
     CONSTRAINT month_score_horizon_check CHECK (((horizon >= 1) AND (horizon <= 12))),
     CONSTRAINT month_score_scored_check CHECK ((scored > 0))
 );
-COMMENT ON TABLE forecast.month_score IS 'One row per run, horizon, forecaster and symbol group: the sums of the errors of one origin month. Means are sums divided by scored.';
+COMMENT ON TABLE forecast.month_score IS 'One row per run, horizon, forecaster and symbol group: sums of the errors of one origin month, recomputed by the program whenever forecast.forecast_error or forecast.restated_error gets rows of the run and horizon. Divide by scored for means.';
 COMMENT ON COLUMN forecast.month_score.run_id IS 'Run that made the forecasts, see ops.run.';
 COMMENT ON COLUMN forecast.month_score.model_version_id IS 'Version that made the forecasts, see forecast.model_version.';
-COMMENT ON COLUMN forecast.month_score.origin_month IS 'Last complete month available to the forecasts, first day of the month.';
+COMMENT ON COLUMN forecast.month_score.origin_month IS 'Last complete month known to the forecasts.';
 COMMENT ON COLUMN forecast.month_score.horizon IS 'Months ahead, 1 to 12.';
 COMMENT ON COLUMN forecast.month_score.target_month IS 'Month at whose end the return is measured, first day of the month.';
-COMMENT ON COLUMN forecast.month_score.forecaster IS 'hybrid, baseline or persistence; served: the published one.';
-COMMENT ON COLUMN forecast.month_score.symbol_group IS 'all; volatility: low, middle or high (thirds of the run''s symbols by naive_mae, from nine symbols on); sector: …, if the universe file has sectors; exchange: …, if the run has several.';
+COMMENT ON COLUMN forecast.month_score.forecaster IS 'hybrid, baseline or persistence (random walk); served: the served forecaster of each forecast.';
+COMMENT ON COLUMN forecast.month_score.symbol_group IS 'all; volatility: low, middle or high (thirds of the run''s symbols by mean absolute monthly log return up to the origin, in runs of nine symbols or more); sector: … from the universe file; exchange: … in runs with several exchanges.';
 COMMENT ON COLUMN forecast.month_score.forecasts IS 'Number of forecasts.';
-COMMENT ON COLUMN forecast.month_score.scored IS 'Number of forecasts with a known outcome. The others belong to delisted symbols or to symbols without reliable bars.';
+COMMENT ON COLUMN forecast.month_score.scored IS 'Forecasts with a known outcome. The others are of delisted symbols, or of symbols without usable bars.';
 COMMENT ON COLUMN forecast.month_score.currency_code IS 'ISO 4217 code of the currency of the price errors; null if the symbols have several.';
 COMMENT ON COLUMN forecast.month_score.sum_absolute_error IS 'Sum of |median - outcome|, log return.';
 COMMENT ON COLUMN forecast.month_score.sum_squared_error IS 'Sum of (median - outcome)², squared log return.';
-COMMENT ON COLUMN forecast.month_score.sum_absolute_price_error IS 'Sum of |median value - actual value| of one share bought at the origin''s close, dividends reinvested, in the symbol''s currency.';
-COMMENT ON COLUMN forecast.month_score.sum_squared_price_error IS 'Sum of the squared price errors, squared currency units.';
-COMMENT ON COLUMN forecast.month_score.scaled IS 'Number of scored forecasts with a naive_mae above zero: those in sum_scaled_error.';
+COMMENT ON COLUMN forecast.month_score.sum_absolute_price_error IS 'Sum of |median price - actual price| of one share bought at the origin''s close, dividends reinvested, in currency_code.';
+COMMENT ON COLUMN forecast.month_score.sum_squared_price_error IS 'Sum of (median price - actual price)².';
+COMMENT ON COLUMN forecast.month_score.scaled IS 'Forecasts in sum_scaled_error: those scored of symbols with a mean absolute monthly log return above zero.';
 COMMENT ON COLUMN forecast.month_score.sum_scaled_error IS 'Sum of |median - outcome| / naive_mae, without unit.';
 COMMENT ON COLUMN forecast.month_score.sum_crps IS 'Sum of the CRPS, log return.';
-COMMENT ON COLUMN forecast.month_score.sum_persistence_crps IS 'Sum of the CRPS of the random walk over the same symbols, log return; null if one is missing.';
-COMMENT ON COLUMN forecast.month_score.sum_baseline_crps IS 'Sum of the CRPS of the baseline over the same symbols, log return; null if one is missing.';
+COMMENT ON COLUMN forecast.month_score.sum_persistence_crps IS 'Sum of the CRPS of the random walk for the same symbols; null where one is missing.';
+COMMENT ON COLUMN forecast.month_score.sum_baseline_crps IS 'Sum of the CRPS of the baseline for the same symbols; null where one is missing.';
 COMMENT ON COLUMN forecast.month_score.sum_winkler_80 IS 'Sum of the interval scores of q10 to q90, log return.';
 COMMENT ON COLUMN forecast.month_score.sum_winkler_95 IS 'Sum of the interval scores of q025 to q975, log return.';
 COMMENT ON COLUMN forecast.month_score.covered_80 IS 'Number of outcomes within q10 to q90.';
 COMMENT ON COLUMN forecast.month_score.covered_95 IS 'Number of outcomes within q025 to q975.';
-COMMENT ON COLUMN forecast.month_score.directions_right IS 'Number of medians with the right direction.';
+COMMENT ON COLUMN forecast.month_score.directions_right IS 'Forecasts whose median and actual are both above zero, or neither is.';
 COMMENT ON COLUMN forecast.month_score.went_up IS 'Number of outcomes above zero.';
-COMMENT ON COLUMN forecast.month_score.rank_ic IS 'Spearman correlation of median and outcome over the symbols, -1 to 1; null with fewer than three symbols or without variation.';
-COMMENT ON COLUMN forecast.month_score.restated IS 'Number of outcomes restated since the first scoring.';
-COMMENT ON COLUMN forecast.month_score.sum_absolute_error_now IS 'Sum of |median - outcome| by the outcomes known now, log return.';
-COMMENT ON COLUMN forecast.month_score.sum_crps_now IS 'Sum of the CRPS by the outcomes known now, log return.';
+COMMENT ON COLUMN forecast.month_score.rank_ic IS 'Spearman correlation of median and actual over the symbols; null with fewer than three symbols, or when either does not vary.';
+COMMENT ON COLUMN forecast.month_score.restated IS 'Forecasts whose outcome was restated after the first score.';
+COMMENT ON COLUMN forecast.month_score.sum_absolute_error_now IS 'sum_absolute_error with the last known outcomes.';
+COMMENT ON COLUMN forecast.month_score.sum_crps_now IS 'sum_crps with the last known outcomes.';
 
 CREATE TABLE forecast.paper_result (
     experiment text NOT NULL,

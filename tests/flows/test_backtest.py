@@ -94,6 +94,7 @@ def test_backtest_touches_nothing_that_a_run_writes(database_url: str) -> None:
         "market.daily_bar",
         "ops.download",
         "forecast.backtest_error",
+        "forecast.backtest_scorecard",
     }
 
 
@@ -151,7 +152,7 @@ def test_backtest_in_processes_gives_the_same_numbers(database_url: str, tmp_pat
     assert sorted(query(database_url, errors.format(ids[0]))) == sorted(query(database_url, errors.format(ids[1])))
 
 
-@pytest.mark.parametrize("step", ["forecast_folds", "score_folds", "keep_backtest"])
+@pytest.mark.parametrize("step", ["forecast_folds", "score_folds", "store_backtest"])
 def test_backtest_interrupted_leaves_no_trace_of_itself(
     small: pytest.MonkeyPatch, database_url: str, tmp_path: Path, step: str
 ) -> None:
@@ -215,7 +216,7 @@ def test_the_command_shows_scores_and_where_the_forecasts_are(bellwether: Typed,
     assert (code, complained) == (0, "")
     for expected in ("2 symbols from 2007-12 to 2017-12", "all origins", "2007-12 … 2012-12", "p vs baseline", "121"):
         assert expected in printed
-    assert f"5,808 forecasts are in {out}" in printed
+    assert f"Forecasts (5,808 rows): {out}" in printed
     assert len(pd.read_parquet(out)) == 5808
 
 
@@ -226,7 +227,7 @@ def test_the_command_shows_scores_and_where_the_forecasts_are(bellwether: Typed,
         ({"--first-origin": "2018-12", "--last-origin": "2018-12"}, 4, "must be before the last complete month"),
         ({"--first-origin": "2017-01"}, 4, "received 2017-01 and 2016-12"),
         ({"--first-origin": "2003-01"}, 4, "the earliest possible is 2006-12; received 2003-01"),
-        ({"--refit": "daily"}, 4, "must be monthly, yearly or never; received 'daily'"),
+        ({"--refit": "daily"}, 2, "'daily' is not one of 'monthly', 'yearly', 'never'"),
         ({"--forecasters": "hybrid,oracle"}, 4, "received oracle"),
         ({"--forecasters": " , "}, 4, "received none"),
         ({"--source": "nasdaq"}, 4, "Unknown price source"),

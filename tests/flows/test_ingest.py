@@ -90,7 +90,7 @@ def test_ingest_prices_without_bars_gives_the_reason(
     ingest_prices(write_prices(tmp_path / "p.csv", index))
     before = counts(database_url)
     other = index_bars[index_bars["ticker"] == "COMP"].assign(ticker="SPX")
-    with pytest.raises(PricesIncompleteError, match="SPX: rejected, its prices contradict most of those stored"):
+    with pytest.raises(PricesIncompleteError, match="SPX, rejected: its prices contradict most stored prices"):
         ingest_prices(write_prices(tmp_path / "p.csv", other))
     assert counts(database_url) == before
     assert query(database_url, "select outcome from ops.download order by known_at") == [("ok",), ("rejected",)]

@@ -158,6 +158,8 @@ def make_errors(run_id: int, actual: float = 0.03) -> pd.DataFrame:
             "actual_log_return": actual,
             "error": -actual,
             "crps": [0.01, 0.02, 0.04],
+            "winkler_80": 0.2,
+            "winkler_95": 0.4,
             "is_covered_80": [True, True, False],
             "is_covered_95": True,
             "is_direction_right": [True, True, False],

@@ -1,3 +1,4 @@
+-- Monthly scores of the runs in force of one universe.
 select m.*, r.is_retrospective::integer as is_retrospective
 from report.published_run r
 join forecast.month_score m using (run_id)

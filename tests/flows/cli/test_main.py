@@ -28,7 +28,7 @@ RUN = ("run", "--source")
 def test_run_shows_forecasts_scores_and_working_queries(bellwether: Bellwether, database_url: str) -> None:
     code, output, errors = bellwether(*RUN, "sample", "--as-of", "2018-12-31", "--catch-up", "1")
     assert (code, errors) == (0, "")
-    for expected in ("2,506.85 USD", "2019-12", "persistence", "Drift:", "2 of 2 symbols have 2018-12"):
+    for expected in ("2,506.85 USD", "2019-12", "persistence", "Drift:", "2018-12 complete for 2 of 2 symbols"):
         assert expected in output
     assert database_url.split(":")[2].split("@")[0] not in output  # the password
     for statement in EXAMPLE_QUERIES.values():
@@ -132,7 +132,7 @@ def test_db_url_can_be_connected_to(bellwether: Bellwether) -> None:
 def test_db_stop_rejects_an_external_database(bellwether: Bellwether) -> None:
     code, _, errors = bellwether("db", "stop")
     assert code == 4
-    assert "not Bellwether's to stop" in errors
+    assert "Only the embedded database can be stopped" in errors
 
 
 @pytest.mark.parametrize(
