@@ -13,298 +13,10 @@ COMMENT ON SCHEMA ops IS 'Runs, their outcome per symbol, drift checks, alerts a
 CREATE SCHEMA report;
 COMMENT ON SCHEMA report IS 'Views for analysts. Other schemas are closed to readers.';
 
-CREATE TABLE forecast.month_score (
-    run_id bigint NOT NULL,
-    model_version_id bigint NOT NULL,
-    origin_month date NOT NULL,
-    horizon smallint NOT NULL,
-    target_month date NOT NULL,
-    forecaster text NOT NULL,
-    symbol_group text NOT NULL,
-    forecasts integer NOT NULL,
-    scored integer NOT NULL,
-    currency_code text,
-    sum_absolute_error double precision NOT NULL,
-    sum_squared_error double precision NOT NULL,
-    sum_absolute_price_error double precision NOT NULL,
-    sum_squared_price_error double precision NOT NULL,
-    scaled integer NOT NULL,
-    sum_scaled_error double precision NOT NULL,
-    sum_crps double precision NOT NULL,
-    sum_persistence_crps double precision,
-    sum_baseline_crps double precision,
-    sum_winkler_80 double precision NOT NULL,
-    sum_winkler_95 double precision NOT NULL,
-    covered_80 integer NOT NULL,
-    covered_95 integer NOT NULL,
-    directions_right integer NOT NULL,
-    went_up integer NOT NULL,
-    rank_ic double precision,
-    restated integer NOT NULL,
-    sum_absolute_error_now double precision NOT NULL,
-    sum_crps_now double precision NOT NULL,
-    CONSTRAINT month_score_check CHECK ((forecasts >= scored)),
-    CONSTRAINT month_score_forecaster_check CHECK ((forecaster = ANY (ARRAY['served'::text, 'hybrid'::text, 'baseline'::text, 'persistence'::text]))),
-    CONSTRAINT month_score_horizon_check CHECK (((horizon >= 1) AND (horizon <= 12))),
-    CONSTRAINT month_score_scored_check CHECK ((scored > 0))
-);
-COMMENT ON TABLE forecast.month_score IS 'One row per run, horizon, forecaster and symbol group: the sums of the errors of one origin month. Means are sums divided by scored.';
-COMMENT ON COLUMN forecast.month_score.run_id IS 'Run that made the forecasts, see ops.run.';
-COMMENT ON COLUMN forecast.month_score.model_version_id IS 'Version that made the forecasts, see forecast.model_version.';
-COMMENT ON COLUMN forecast.month_score.origin_month IS 'Last complete month available to the forecasts, first day of the month.';
-COMMENT ON COLUMN forecast.month_score.horizon IS 'Months ahead, 1 to 12.';
-COMMENT ON COLUMN forecast.month_score.target_month IS 'Month at whose end the return is measured, first day of the month.';
-COMMENT ON COLUMN forecast.month_score.forecaster IS 'hybrid, baseline or persistence; served: the published one.';
-COMMENT ON COLUMN forecast.month_score.symbol_group IS 'all; volatility: low, middle or high (thirds of the run''s symbols by naive_mae, from nine symbols on); sector: …, if the universe file has sectors; exchange: …, if the run has several.';
-COMMENT ON COLUMN forecast.month_score.forecasts IS 'Number of forecasts.';
-COMMENT ON COLUMN forecast.month_score.scored IS 'Number of forecasts with a known outcome. The others belong to delisted symbols or to symbols without reliable bars.';
-COMMENT ON COLUMN forecast.month_score.currency_code IS 'ISO 4217 code of the currency of the price errors; null if the symbols have several.';
-COMMENT ON COLUMN forecast.month_score.sum_absolute_error IS 'Sum of |median - outcome|, log return.';
-COMMENT ON COLUMN forecast.month_score.sum_squared_error IS 'Sum of (median - outcome)², squared log return.';
-COMMENT ON COLUMN forecast.month_score.sum_absolute_price_error IS 'Sum of |median value - actual value| of one share bought at the origin''s close, dividends reinvested, in the symbol''s currency.';
-COMMENT ON COLUMN forecast.month_score.sum_squared_price_error IS 'Sum of the squared price errors, squared currency units.';
-COMMENT ON COLUMN forecast.month_score.scaled IS 'Number of scored forecasts with a naive_mae above zero: those in sum_scaled_error.';
-COMMENT ON COLUMN forecast.month_score.sum_scaled_error IS 'Sum of |median - outcome| / naive_mae, without unit.';
-COMMENT ON COLUMN forecast.month_score.sum_crps IS 'Sum of the CRPS, log return.';
-COMMENT ON COLUMN forecast.month_score.sum_persistence_crps IS 'Sum of the CRPS of the random walk over the same symbols, log return; null if one is missing.';
-COMMENT ON COLUMN forecast.month_score.sum_baseline_crps IS 'Sum of the CRPS of the baseline over the same symbols, log return; null if one is missing.';
-COMMENT ON COLUMN forecast.month_score.sum_winkler_80 IS 'Sum of the interval scores of q10 to q90, log return.';
-COMMENT ON COLUMN forecast.month_score.sum_winkler_95 IS 'Sum of the interval scores of q025 to q975, log return.';
-COMMENT ON COLUMN forecast.month_score.covered_80 IS 'Number of outcomes within q10 to q90.';
-COMMENT ON COLUMN forecast.month_score.covered_95 IS 'Number of outcomes within q025 to q975.';
-COMMENT ON COLUMN forecast.month_score.directions_right IS 'Number of medians with the right direction.';
-COMMENT ON COLUMN forecast.month_score.went_up IS 'Number of outcomes above zero.';
-COMMENT ON COLUMN forecast.month_score.rank_ic IS 'Spearman correlation of median and outcome over the symbols, -1 to 1; null with fewer than three symbols or without variation.';
-COMMENT ON COLUMN forecast.month_score.restated IS 'Number of outcomes restated since the first scoring.';
-COMMENT ON COLUMN forecast.month_score.sum_absolute_error_now IS 'Sum of |median - outcome| by the outcomes known now, log return.';
-COMMENT ON COLUMN forecast.month_score.sum_crps_now IS 'Sum of the CRPS by the outcomes known now, log return.';
-
-CREATE FUNCTION forecast.score_month(of_run bigint, of_horizon smallint) RETURNS SETOF forecast.month_score
-    LANGUAGE sql STABLE
-    AS $$
-    with member as (
-        select
-            o.symbol, o.model_version_id, o.origin_close, o.currency_code, o.naive_mae, o.sector, i.exchange_mic,
-            ntile(3) over (order by o.naive_mae, o.symbol) as third,
-            count(*) over () as symbols,
-            min(i.exchange_mic) over () <> max(i.exchange_mic) over () as has_exchanges
-        from forecast.forecast_origin o
-        left join market.instrument i using (symbol)
-        where o.run_id = of_run
-    ),
-    said as (
-        select
-            m.model_version_id, f.origin_month, f.target_month, f.symbol, f.forecaster, f.is_served, f.q50, m.currency_code,
-            e.actual_log_return, e.error, e.crps, e.is_covered_80, e.is_covered_95, e.is_direction_right,
-            m.origin_close * (exp(f.q50) - exp(e.actual_log_return)) as price_error,
-            abs(e.error) / nullif(m.naive_mae, 0) as scaled_error,
-            forecast.winkler(e.actual_log_return, f.q10, f.q90, 0.8) as winkler_80,
-            forecast.winkler(e.actual_log_return, f.q025, f.q975, 0.95) as winkler_95,
-            min(e.crps) filter (where f.forecaster = 'persistence') over (partition by f.symbol) as persistence_crps,
-            min(e.crps) filter (where f.forecaster = 'baseline') over (partition by f.symbol) as baseline_crps,
-            now.revision is not null as is_restated,
-            coalesce(now.error, e.error) as error_now,
-            coalesce(now.crps, e.crps) as crps_now,
-            array_remove(array[
-                'all',
-                case when m.symbols >= 9 then 'volatility: ' || (array['low', 'middle', 'high'])[m.third] end,
-                'sector: ' || m.sector,
-                case when m.has_exchanges then 'exchange: ' || m.exchange_mic end
-            ], null) as symbol_groups
-        from forecast.forecast f
-        join member m using (symbol)
-        left join forecast.forecast_error e using (run_id, symbol, horizon, forecaster)
-        left join lateral (
-            select r.revision, r.error, r.crps
-            from forecast.restated_error r
-            where r.run_id = of_run and r.symbol = f.symbol and r.horizon = of_horizon and r.forecaster = f.forecaster
-            order by r.revision desc
-            limit 1
-        ) now on true
-        where f.run_id = of_run and f.horizon = of_horizon
-    ),
-    ranked as (
-        -- Equal values share the mean of their ranks. Forecasts without an outcome are ranked apart, and not counted.
-        select
-            s.*, n.name as scored_forecaster, g.symbol_group,
-            rank() over (own order by s.q50)
-                + (count(*) over (partition by n.name, g.symbol_group, s.actual_log_return is null, s.q50) - 1) / 2.0 as q50_rank,
-            rank() over (own order by s.actual_log_return)
-                + (count(*) over (partition by n.name, g.symbol_group, s.actual_log_return) - 1) / 2.0 as actual_rank
-        from said s
-        cross join lateral (values (s.forecaster), (case when s.is_served then 'served' end)) as n (name)
-        cross join lateral unnest(s.symbol_groups) as g (symbol_group)
-        where n.name is not null
-        window own as (partition by n.name, g.symbol_group, s.actual_log_return is null)
-    )
-    select
-        of_run, min(model_version_id), min(origin_month), of_horizon, min(target_month), scored_forecaster, symbol_group,
-        count(*)::integer, count(error)::integer,
-        case when min(currency_code) filter (where error is not null) = max(currency_code) filter (where error is not null)
-            then min(currency_code) filter (where error is not null) end,
-        sum(abs(error)), sum(error * error), sum(abs(price_error)), sum(price_error * price_error),
-        count(scaled_error)::integer, coalesce(sum(scaled_error), 0),
-        sum(crps),
-        case when count(persistence_crps) = count(*) filter (where error is not null) then sum(persistence_crps) end,
-        case when count(baseline_crps) = count(*) filter (where error is not null) then sum(baseline_crps) end,
-        sum(winkler_80), sum(winkler_95),
-        count(*) filter (where is_covered_80)::integer, count(*) filter (where is_covered_95)::integer,
-        count(*) filter (where is_direction_right)::integer, count(*) filter (where actual_log_return > 0)::integer,
-        case when count(error) >= 3 then corr(q50_rank, actual_rank) filter (where error is not null) end,
-        count(*) filter (where is_restated)::integer, sum(abs(error_now)), sum(crps_now)
-    from ranked
-    group by scored_forecaster, symbol_group
-    having count(error) > 0
-$$;
-COMMENT ON FUNCTION forecast.score_month(of_run bigint, of_horizon smallint) IS 'The rows of forecast.month_score that the errors of one run and horizon add up to.';
-
-CREATE FUNCTION forecast.winkler(actual double precision, lower double precision, upper double precision, level double precision) RETURNS double precision
-    LANGUAGE sql IMMUTABLE
-    AS $$
-    -- `greatest` passes over nulls, and a score without an outcome is none.
-    select case when actual is not null then upper - lower + 2 / (1 - level) * greatest(lower - actual, actual - upper, 0) end
-$$;
-COMMENT ON FUNCTION forecast.winkler(actual double precision, lower double precision, upper double precision, level double precision) IS 'Interval score of the central interval lower … upper that is meant to hold `level` of the actuals (Gneiting and Raftery 2007, eq. 43).';
-
 CREATE FUNCTION market.is_changed(incoming double precision, stored double precision, tolerance double precision) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((incoming IS NOT NULL) AND ((stored IS NULL) OR (abs((incoming - stored)) > (tolerance * abs(stored)))));
 COMMENT ON FUNCTION market.is_changed(incoming double precision, stored double precision, tolerance double precision) IS 'Whether `incoming` differs from `stored` by more than the relative tolerance. False without an incoming value.';
-
-CREATE FUNCTION report.better_p(differences double precision[], horizon integer) RETURNS double precision
-    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
-    AS $$
-declare
-    n integer := cardinality(differences);
-    h double precision := horizon;
-    mean double precision := (select avg(value) from unnest(differences) as value);
-    variance double precision;
-begin
-    if n < horizon + 2 then
-        return null;
-    end if;
-    variance := report.variance_of_mean(differences, horizon);
-    if variance <= 0 then
-        return (1 + sign(mean)) / 2;
-    end if;
-    return report.student_t_below(mean / sqrt(variance) * sqrt((n + 1 - 2 * h + h * (h - 1) / n) / n), n - 1);
-end
-$$;
-COMMENT ON FUNCTION report.better_p(differences double precision[], horizon integer) IS 'One-sided p-value of Harvey, Leybourne and Newbold (1997) that a forecaster with these differences of loss a month (below zero: it is the better one) was better by luck alone. Null with fewer than horizon + 2 months.';
-
-CREATE FUNCTION report.coverage_p(covered double precision[], forecasts double precision[], level double precision, horizon integer) RETURNS double precision
-    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
-    AS $$
-declare
-    n integer := cardinality(covered);
-    h double precision := horizon;
-    total double precision := (select sum(value) from unnest(forecasts) as value);
-    share double precision := (select sum(value) from unnest(covered) as value) / total;
-    variance double precision;
-    independent double precision;
-begin
-    if n < horizon + 2 or n < 2 * horizon then
-        return null;
-    end if;
-    variance := report.variance_of_mean(
-        array(
-            select (c.value - share * f.value) * n / total
-            from unnest(covered) with ordinality as c (value, place)
-            join unnest(forecasts) with ordinality as f (value, place) using (place)
-            order by place
-        ),
-        horizon
-    );
-    if variance > 0 then
-        variance := variance / ((n + 1 - 2 * h + h * (h - 1) / n) / n);
-        independent := least(total, share * (1 - share) / variance);
-    else
-        independent := n / h;
-    end if;
-    return 2 * (1 - report.student_t_below(sqrt(report.kupiec_ratio(share, independent, level)), n / horizon - 1));
-end
-$$;
-COMMENT ON FUNCTION report.coverage_p(covered double precision[], forecasts double precision[], level double precision, horizon integer) IS 'p-value of Kupiec''s likelihood ratio, with the forecasts counted as the number of independent ones that would leave the share as uncertain as its change from month to month shows it to be (Rao and Scott 1984), read from Student''s t with months / horizon - 1 degrees of freedom. Null with too few months.';
-
-CREATE FUNCTION report.kupiec_p(share double precision, forecasts double precision, level double precision) RETURNS double precision
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    AS $$
-    select erfc(sqrt(report.kupiec_ratio(share, forecasts, level) / 2))
-$$;
-COMMENT ON FUNCTION report.kupiec_p(share double precision, forecasts double precision, level double precision) IS 'p-value of Kupiec (1995), chi-square with one degree of freedom: for forecasts that are independent of each other.';
-
-CREATE FUNCTION report.kupiec_ratio(share double precision, forecasts double precision, level double precision) RETURNS double precision
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    AS $$
-    select 2 * forecasts * greatest(
-        case when share > 0 then share * ln(share / level) else 0 end
-            + case when share < 1 then (1 - share) * ln((1 - share) / (1 - level)) else 0 end,
-        0
-    )
-$$;
-COMMENT ON FUNCTION report.kupiec_ratio(share double precision, forecasts double precision, level double precision) IS 'Likelihood ratio of Kupiec (1995) of a share of forecasts that came within an interval meant to hold `level` of them.';
-
-CREATE FUNCTION report.student_t_below(statistic double precision, degrees integer) RETURNS double precision
-    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
-    AS $$
--- The series of Abramowitz and Stegun (1964, 26.7.3 and 26.7.4), exact for whole degrees of freedom.
-declare
-    angle double precision := atan(abs(statistic) / sqrt(degrees));
-    sine double precision := sin(angle);
-    cosine_squared double precision := cos(angle) ^ 2;
-    is_odd boolean := degrees % 2 = 1;
-    term double precision := case when is_odd then cos(angle) else 1 end;
-    total double precision := 0;
-    within double precision;
-begin
-    for k in 1 .. degrees / 2 loop
-        exit when term < 1e-30;
-        total := total + term;
-        term := term * cosine_squared * (case when is_odd then 2.0 * k / (2 * k + 1) else (2 * k - 1) / (2.0 * k) end)::double precision;
-    end loop;
-    within := case when is_odd then 2 / pi() * (angle + sine * total) else sine * total end;
-    return (1 + sign(statistic) * within) / 2;
-end
-$$;
-COMMENT ON FUNCTION report.student_t_below(statistic double precision, degrees integer) IS 'Chance that Student''s t with so many degrees of freedom lies below the statistic.';
-
-CREATE FUNCTION report.variance_of_mean(series double precision[], horizon integer) RETURNS double precision
-    LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
-    AS $$
--- As model.skill does: horizon - 1 autocovariances, with Bartlett's weights where plain ones sum to nothing.
-declare
-    n integer := cardinality(series);
-    mean double precision := (select avg(value) from unnest(series) as value);
-    centred double precision[] := array(select value - mean from unnest(series) with ordinality as s (value, place) order by place);
-    gamma double precision;
-    scale double precision := 0;
-    plain double precision := 0;
-    weighted double precision := 0;
-begin
-    for k in 0 .. least(horizon, n) - 1 loop
-        gamma := 0;
-        for t in k + 1 .. n loop
-            gamma := gamma + centred[t] * centred[t - k];
-        end loop;
-        gamma := gamma / n;
-        if k = 0 then
-            scale := gamma;
-            -- What rounding leaves of equal values.
-            if scale <= 2.220446049250313e-16 ^ 2 then
-                return 0;
-            end if;
-        else
-            plain := plain + gamma;
-            weighted := weighted + (1 - k::double precision / horizon) * gamma;
-        end if;
-    end loop;
-    if scale + 2 * plain > 0 then
-        return (scale + 2 * plain) / n;
-    end if;
-    return (scale + 2 * weighted) / n;
-end
-$$;
-COMMENT ON FUNCTION report.variance_of_mean(series double precision[], horizon integer) IS 'Long-run variance of the mean of a series in order of time, whose neighbours less than `horizon` apart depend on each other.';
 
 CREATE TABLE forecast.backtest (
     backtest_id bigint NOT NULL,
@@ -407,6 +119,76 @@ COMMENT ON COLUMN forecast.backtest_error.baseline_crps IS 'Mean CRPS of the bas
 COMMENT ON COLUMN forecast.backtest_error.winkler_80 IS 'Mean interval score of q10 to q90, log return; null in older backtests, as are the following columns.';
 COMMENT ON COLUMN forecast.backtest_error.winkler_95 IS 'Mean interval score of q025 to q975, log return.';
 COMMENT ON COLUMN forecast.backtest_error.rank_ic IS 'Spearman correlation of median and outcome over the symbols, -1 to 1; null with fewer than three symbols or without variation.';
+
+CREATE TABLE forecast.backtest_scorecard (
+    source text NOT NULL,
+    universe text NOT NULL,
+    forecaster text NOT NULL,
+    horizon smallint NOT NULL,
+    window_months integer,
+    forecasts bigint NOT NULL,
+    months bigint NOT NULL,
+    mae double precision,
+    mse double precision,
+    rmse double precision,
+    mase double precision,
+    crps double precision NOT NULL,
+    pinball double precision NOT NULL,
+    winkler_80 double precision,
+    winkler_95 double precision,
+    coverage_80 double precision NOT NULL,
+    coverage_95 double precision NOT NULL,
+    kupiec_p_80 double precision,
+    kupiec_p_95 double precision,
+    kupiec_p_80_if_independent double precision NOT NULL,
+    kupiec_p_95_if_independent double precision NOT NULL,
+    hit_rate double precision,
+    always_up_rate double precision,
+    skill_vs_persistence double precision,
+    p_vs_persistence double precision,
+    skill_vs_baseline double precision,
+    p_vs_baseline double precision,
+    rank_ic double precision,
+    refit text NOT NULL,
+    backtest_id bigint NOT NULL,
+    CONSTRAINT backtest_scorecard_forecaster_check CHECK ((forecaster = ANY (ARRAY['hybrid'::text, 'baseline'::text, 'persistence'::text, 'drift'::text, 'garch'::text, 'ets'::text]))),
+    CONSTRAINT backtest_scorecard_forecasts_check CHECK ((forecasts > 0)),
+    CONSTRAINT backtest_scorecard_horizon_check CHECK (((horizon >= 1) AND (horizon <= 12))),
+    CONSTRAINT backtest_scorecard_months_check CHECK ((months > 0)),
+    CONSTRAINT backtest_scorecard_refit_check CHECK ((refit = ANY (ARRAY['monthly'::text, 'yearly'::text, 'never'::text]))),
+    CONSTRAINT backtest_scorecard_window_months_check CHECK ((window_months > 0))
+);
+COMMENT ON TABLE forecast.backtest_scorecard IS 'One row per backtest, forecaster, horizon and trailing window of target months, computed by the program from the rows of forecast.backtest_error. Columns as in forecast.scorecard, but months count equally, however many symbols they have.';
+COMMENT ON COLUMN forecast.backtest_scorecard.source IS 'Source of the bars, as in forecast.backtest.';
+COMMENT ON COLUMN forecast.backtest_scorecard.universe IS 'Name of the set of symbols, as in forecast.backtest.';
+COMMENT ON COLUMN forecast.backtest_scorecard.forecaster IS 'hybrid, baseline, persistence (random walk), drift (random walk with the mean return), garch or ets.';
+COMMENT ON COLUMN forecast.backtest_scorecard.horizon IS 'Months ahead, 1 to 12.';
+COMMENT ON COLUMN forecast.backtest_scorecard.window_months IS 'Trailing target months (3, 12 or 60), back from the newest one of the backtest; null: all months.';
+COMMENT ON COLUMN forecast.backtest_scorecard.forecasts IS 'Forecasts scored.';
+COMMENT ON COLUMN forecast.backtest_scorecard.months IS 'Origin months scored; means are over these.';
+COMMENT ON COLUMN forecast.backtest_scorecard.mae IS 'Mean absolute error of the median.';
+COMMENT ON COLUMN forecast.backtest_scorecard.mse IS 'Mean squared error of the median.';
+COMMENT ON COLUMN forecast.backtest_scorecard.rmse IS 'Square root of mse.';
+COMMENT ON COLUMN forecast.backtest_scorecard.mase IS 'As in forecast.scorecard.';
+COMMENT ON COLUMN forecast.backtest_scorecard.crps IS 'As in forecast.scorecard.';
+COMMENT ON COLUMN forecast.backtest_scorecard.pinball IS 'Half of crps.';
+COMMENT ON COLUMN forecast.backtest_scorecard.winkler_80 IS 'As in forecast.scorecard; null for older backtests, which did not store it, as are winkler_95 and rank_ic.';
+COMMENT ON COLUMN forecast.backtest_scorecard.winkler_95 IS 'As in forecast.scorecard.';
+COMMENT ON COLUMN forecast.backtest_scorecard.coverage_80 IS 'Share of actuals inside the 80 % interval, mean of the months.';
+COMMENT ON COLUMN forecast.backtest_scorecard.coverage_95 IS 'Share of actuals inside the 95 % interval, mean of the months.';
+COMMENT ON COLUMN forecast.backtest_scorecard.kupiec_p_80 IS 'As in forecast.scorecard, of all forecasts together, not of the mean of the months.';
+COMMENT ON COLUMN forecast.backtest_scorecard.kupiec_p_95 IS 'The same test against 0.95.';
+COMMENT ON COLUMN forecast.backtest_scorecard.kupiec_p_80_if_independent IS 'As in forecast.scorecard.';
+COMMENT ON COLUMN forecast.backtest_scorecard.kupiec_p_95_if_independent IS 'As in forecast.scorecard.';
+COMMENT ON COLUMN forecast.backtest_scorecard.hit_rate IS 'Share of forecasts whose median has the right direction, mean of the months.';
+COMMENT ON COLUMN forecast.backtest_scorecard.always_up_rate IS 'Share of actuals above zero, mean of the months.';
+COMMENT ON COLUMN forecast.backtest_scorecard.skill_vs_persistence IS '1 - CRPS / CRPS of the random walk for the same symbols; null without a random walk.';
+COMMENT ON COLUMN forecast.backtest_scorecard.p_vs_persistence IS 'One-sided p-value of being better than the random walk (Harvey, Leybourne and Newbold 1997); null with fewer than horizon + 2 months.';
+COMMENT ON COLUMN forecast.backtest_scorecard.skill_vs_baseline IS '1 - CRPS / CRPS of the baseline for the same symbols; null without a baseline.';
+COMMENT ON COLUMN forecast.backtest_scorecard.p_vs_baseline IS 'One-sided p-value of being better than the baseline; null with fewer than horizon + 2 months.';
+COMMENT ON COLUMN forecast.backtest_scorecard.rank_ic IS 'As in forecast.scorecard.';
+COMMENT ON COLUMN forecast.backtest_scorecard.refit IS 'When hybrid and baseline were trained again: monthly, yearly or never.';
+COMMENT ON COLUMN forecast.backtest_scorecard.backtest_id IS 'Backtest, see forecast.backtest.';
 
 CREATE TABLE forecast.baseline_coefficient (
     model_version_id bigint NOT NULL,
@@ -532,7 +314,11 @@ CREATE TABLE forecast.forecast_error (
     is_direction_right boolean NOT NULL,
     scored_by_run_id bigint NOT NULL,
     scored_at timestamp with time zone NOT NULL,
-    CONSTRAINT forecast_error_crps_check CHECK ((crps >= (0)::double precision))
+    winkler_80 double precision NOT NULL,
+    winkler_95 double precision NOT NULL,
+    CONSTRAINT forecast_error_crps_check CHECK ((crps >= (0)::double precision)),
+    CONSTRAINT forecast_error_winkler_80_check CHECK ((winkler_80 >= (0)::double precision)),
+    CONSTRAINT forecast_error_winkler_95_check CHECK ((winkler_95 >= (0)::double precision))
 );
 COMMENT ON TABLE forecast.forecast_error IS 'One row per forecast and forecaster with a known outcome: the error against the outcome as first known. Rows never change.';
 COMMENT ON COLUMN forecast.forecast_error.run_id IS 'Run that made the forecast, see ops.run.';
@@ -547,6 +333,8 @@ COMMENT ON COLUMN forecast.forecast_error.is_covered_95 IS 'True if the outcome 
 COMMENT ON COLUMN forecast.forecast_error.is_direction_right IS 'True if median and outcome are both above zero or both not.';
 COMMENT ON COLUMN forecast.forecast_error.scored_by_run_id IS 'Run that computed the error, see ops.run.';
 COMMENT ON COLUMN forecast.forecast_error.scored_at IS 'Time of scoring, UTC.';
+COMMENT ON COLUMN forecast.forecast_error.winkler_80 IS 'Interval score of q10 … q90, log return; smaller is better.';
+COMMENT ON COLUMN forecast.forecast_error.winkler_95 IS 'Interval score of q025 … q975, log return; smaller is better.';
 
 CREATE TABLE forecast.forecast_origin (
     run_id bigint NOT NULL,
@@ -623,6 +411,72 @@ ALTER TABLE forecast.model_version ALTER COLUMN model_version_id ADD GENERATED A
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE forecast.month_score (
+    run_id bigint NOT NULL,
+    model_version_id bigint NOT NULL,
+    origin_month date NOT NULL,
+    horizon smallint NOT NULL,
+    target_month date NOT NULL,
+    forecaster text NOT NULL,
+    symbol_group text NOT NULL,
+    forecasts integer NOT NULL,
+    scored integer NOT NULL,
+    currency_code text,
+    sum_absolute_error double precision NOT NULL,
+    sum_squared_error double precision NOT NULL,
+    sum_absolute_price_error double precision NOT NULL,
+    sum_squared_price_error double precision NOT NULL,
+    scaled integer NOT NULL,
+    sum_scaled_error double precision NOT NULL,
+    sum_crps double precision NOT NULL,
+    sum_persistence_crps double precision,
+    sum_baseline_crps double precision,
+    sum_winkler_80 double precision NOT NULL,
+    sum_winkler_95 double precision NOT NULL,
+    covered_80 integer NOT NULL,
+    covered_95 integer NOT NULL,
+    directions_right integer NOT NULL,
+    went_up integer NOT NULL,
+    rank_ic double precision,
+    restated integer NOT NULL,
+    sum_absolute_error_now double precision NOT NULL,
+    sum_crps_now double precision NOT NULL,
+    CONSTRAINT month_score_check CHECK ((forecasts >= scored)),
+    CONSTRAINT month_score_forecaster_check CHECK ((forecaster = ANY (ARRAY['served'::text, 'hybrid'::text, 'baseline'::text, 'persistence'::text]))),
+    CONSTRAINT month_score_horizon_check CHECK (((horizon >= 1) AND (horizon <= 12))),
+    CONSTRAINT month_score_scored_check CHECK ((scored > 0))
+);
+COMMENT ON TABLE forecast.month_score IS 'One row per run, horizon, forecaster and symbol group: the sums of the errors of one origin month. Means are sums divided by scored.';
+COMMENT ON COLUMN forecast.month_score.run_id IS 'Run that made the forecasts, see ops.run.';
+COMMENT ON COLUMN forecast.month_score.model_version_id IS 'Version that made the forecasts, see forecast.model_version.';
+COMMENT ON COLUMN forecast.month_score.origin_month IS 'Last complete month available to the forecasts, first day of the month.';
+COMMENT ON COLUMN forecast.month_score.horizon IS 'Months ahead, 1 to 12.';
+COMMENT ON COLUMN forecast.month_score.target_month IS 'Month at whose end the return is measured, first day of the month.';
+COMMENT ON COLUMN forecast.month_score.forecaster IS 'hybrid, baseline or persistence; served: the published one.';
+COMMENT ON COLUMN forecast.month_score.symbol_group IS 'all; volatility: low, middle or high (thirds of the run''s symbols by naive_mae, from nine symbols on); sector: …, if the universe file has sectors; exchange: …, if the run has several.';
+COMMENT ON COLUMN forecast.month_score.forecasts IS 'Number of forecasts.';
+COMMENT ON COLUMN forecast.month_score.scored IS 'Number of forecasts with a known outcome. The others belong to delisted symbols or to symbols without reliable bars.';
+COMMENT ON COLUMN forecast.month_score.currency_code IS 'ISO 4217 code of the currency of the price errors; null if the symbols have several.';
+COMMENT ON COLUMN forecast.month_score.sum_absolute_error IS 'Sum of |median - outcome|, log return.';
+COMMENT ON COLUMN forecast.month_score.sum_squared_error IS 'Sum of (median - outcome)², squared log return.';
+COMMENT ON COLUMN forecast.month_score.sum_absolute_price_error IS 'Sum of |median value - actual value| of one share bought at the origin''s close, dividends reinvested, in the symbol''s currency.';
+COMMENT ON COLUMN forecast.month_score.sum_squared_price_error IS 'Sum of the squared price errors, squared currency units.';
+COMMENT ON COLUMN forecast.month_score.scaled IS 'Number of scored forecasts with a naive_mae above zero: those in sum_scaled_error.';
+COMMENT ON COLUMN forecast.month_score.sum_scaled_error IS 'Sum of |median - outcome| / naive_mae, without unit.';
+COMMENT ON COLUMN forecast.month_score.sum_crps IS 'Sum of the CRPS, log return.';
+COMMENT ON COLUMN forecast.month_score.sum_persistence_crps IS 'Sum of the CRPS of the random walk over the same symbols, log return; null if one is missing.';
+COMMENT ON COLUMN forecast.month_score.sum_baseline_crps IS 'Sum of the CRPS of the baseline over the same symbols, log return; null if one is missing.';
+COMMENT ON COLUMN forecast.month_score.sum_winkler_80 IS 'Sum of the interval scores of q10 to q90, log return.';
+COMMENT ON COLUMN forecast.month_score.sum_winkler_95 IS 'Sum of the interval scores of q025 to q975, log return.';
+COMMENT ON COLUMN forecast.month_score.covered_80 IS 'Number of outcomes within q10 to q90.';
+COMMENT ON COLUMN forecast.month_score.covered_95 IS 'Number of outcomes within q025 to q975.';
+COMMENT ON COLUMN forecast.month_score.directions_right IS 'Number of medians with the right direction.';
+COMMENT ON COLUMN forecast.month_score.went_up IS 'Number of outcomes above zero.';
+COMMENT ON COLUMN forecast.month_score.rank_ic IS 'Spearman correlation of median and outcome over the symbols, -1 to 1; null with fewer than three symbols or without variation.';
+COMMENT ON COLUMN forecast.month_score.restated IS 'Number of outcomes restated since the first scoring.';
+COMMENT ON COLUMN forecast.month_score.sum_absolute_error_now IS 'Sum of |median - outcome| by the outcomes known now, log return.';
+COMMENT ON COLUMN forecast.month_score.sum_crps_now IS 'Sum of the CRPS by the outcomes known now, log return.';
 
 CREATE TABLE forecast.paper_result (
     experiment text NOT NULL,
@@ -730,6 +584,94 @@ COMMENT ON COLUMN forecast.restated_error.is_direction_right IS 'True if median 
 COMMENT ON COLUMN forecast.restated_error.scored_by_run_id IS 'Run that detected the restatement, see ops.run.';
 COMMENT ON COLUMN forecast.restated_error.scored_at IS 'Time of scoring, UTC.';
 
+CREATE TABLE forecast.scorecard (
+    source text NOT NULL,
+    universe text NOT NULL,
+    model_version_id bigint,
+    forecaster text NOT NULL,
+    horizon smallint NOT NULL,
+    symbol_group text NOT NULL,
+    window_months integer,
+    forecasts bigint NOT NULL,
+    unscored bigint NOT NULL,
+    months bigint NOT NULL,
+    mae double precision NOT NULL,
+    mse double precision NOT NULL,
+    rmse double precision NOT NULL,
+    mae_price double precision,
+    mse_price double precision,
+    rmse_price double precision,
+    currency_code text,
+    mase double precision,
+    crps double precision NOT NULL,
+    pinball double precision NOT NULL,
+    winkler_80 double precision NOT NULL,
+    winkler_95 double precision NOT NULL,
+    coverage_80 numeric NOT NULL,
+    coverage_95 numeric NOT NULL,
+    kupiec_p_80 double precision,
+    kupiec_p_95 double precision,
+    kupiec_p_80_if_independent double precision NOT NULL,
+    kupiec_p_95_if_independent double precision NOT NULL,
+    hit_rate numeric NOT NULL,
+    always_up_rate numeric NOT NULL,
+    skill_vs_persistence double precision,
+    p_vs_persistence double precision,
+    skill_vs_baseline double precision,
+    p_vs_baseline double precision,
+    rank_ic double precision,
+    restated bigint NOT NULL,
+    mae_restated double precision NOT NULL,
+    crps_restated double precision NOT NULL,
+    retrospective_share numeric NOT NULL,
+    CONSTRAINT scorecard_forecaster_check CHECK ((forecaster = ANY (ARRAY['served'::text, 'hybrid'::text, 'baseline'::text, 'persistence'::text]))),
+    CONSTRAINT scorecard_forecasts_check CHECK ((forecasts > 0)),
+    CONSTRAINT scorecard_horizon_check CHECK (((horizon >= 1) AND (horizon <= 12))),
+    CONSTRAINT scorecard_months_check CHECK ((months > 0)),
+    CONSTRAINT scorecard_unscored_check CHECK ((unscored >= 0)),
+    CONSTRAINT scorecard_window_months_check CHECK ((window_months > 0))
+);
+COMMENT ON TABLE forecast.scorecard IS 'One row per source, universe, model version (null: all versions together), forecaster (served, hybrid, baseline, persistence), horizon, symbol group and trailing window of target months: scores of the runs in force, recomputed by the program with every publication. Errors are log returns, against the first known outcomes. One row per forecaster, horizon and window: model_version_id is null and symbol_group = ''all''.';
+COMMENT ON COLUMN forecast.scorecard.source IS 'Source of the bars: sample, file or yahoo.';
+COMMENT ON COLUMN forecast.scorecard.universe IS 'Name of the set of symbols, see ops.run.';
+COMMENT ON COLUMN forecast.scorecard.model_version_id IS 'Version that made the forecasts, see forecast.model_version; null: all versions together.';
+COMMENT ON COLUMN forecast.scorecard.forecaster IS 'hybrid, baseline or persistence (random walk); served: the served forecaster of each month.';
+COMMENT ON COLUMN forecast.scorecard.horizon IS 'Months ahead, 1 to 12.';
+COMMENT ON COLUMN forecast.scorecard.symbol_group IS 'all; volatility: low, middle or high (thirds of a run''s symbols by mean absolute monthly log return up to the origin, in runs of nine symbols or more); sector: … from the universe file; exchange: … in runs with several exchanges.';
+COMMENT ON COLUMN forecast.scorecard.window_months IS 'Trailing target months (3, 12 or 60), back from the newest scored month of the universe; null: all months.';
+COMMENT ON COLUMN forecast.scorecard.forecasts IS 'Forecasts scored; means are over these.';
+COMMENT ON COLUMN forecast.scorecard.unscored IS 'Forecasts of the same months without a known outcome: delisted symbols, or no usable bars. They are in no mean.';
+COMMENT ON COLUMN forecast.scorecard.months IS 'Months scored. The errors of one month move together, so the months measure the evidence.';
+COMMENT ON COLUMN forecast.scorecard.mae IS 'Mean absolute error of the median.';
+COMMENT ON COLUMN forecast.scorecard.mse IS 'Mean squared error of the median.';
+COMMENT ON COLUMN forecast.scorecard.rmse IS 'Square root of mse.';
+COMMENT ON COLUMN forecast.scorecard.mae_price IS 'Mean absolute error, in currency_code, of the median value of one share bought at the origin''s close, dividends reinvested. Expensive shares weigh most. Null with several currencies.';
+COMMENT ON COLUMN forecast.scorecard.mse_price IS 'Mean squared error of the same value.';
+COMMENT ON COLUMN forecast.scorecard.rmse_price IS 'Square root of mse_price.';
+COMMENT ON COLUMN forecast.scorecard.currency_code IS 'Currency of the price errors; null with several.';
+COMMENT ON COLUMN forecast.scorecard.mase IS 'Mean of the absolute error divided by the symbol''s mean absolute monthly log return up to the origin. Normally above 1 at longer horizons.';
+COMMENT ON COLUMN forecast.scorecard.crps IS 'Continuous ranked probability score from the 13 quantiles: twice their mean pinball loss; smaller is better.';
+COMMENT ON COLUMN forecast.scorecard.pinball IS 'Mean pinball (quantile) loss of the 13 quantiles: half of crps.';
+COMMENT ON COLUMN forecast.scorecard.winkler_80 IS 'Mean Winkler (interval) score of the 80 % interval: its width plus ten times the miss; smaller is better.';
+COMMENT ON COLUMN forecast.scorecard.winkler_95 IS 'Mean Winkler (interval) score of the 95 % interval: its width plus forty times the miss; smaller is better.';
+COMMENT ON COLUMN forecast.scorecard.coverage_80 IS 'Share of actuals inside the 80 % interval; nominally 0.80.';
+COMMENT ON COLUMN forecast.scorecard.coverage_95 IS 'Share of actuals inside the 95 % interval; nominally 0.95.';
+COMMENT ON COLUMN forecast.scorecard.kupiec_p_80 IS 'p-value of coverage_80 against 0.80: Kupiec''s likelihood ratio with the number of effectively independent forecasts, because symbols move together and long horizons overlap. Below 0.05 the interval is too narrow or too wide. Null with too few months.';
+COMMENT ON COLUMN forecast.scorecard.kupiec_p_95 IS 'The same test of coverage_95 against 0.95.';
+COMMENT ON COLUMN forecast.scorecard.kupiec_p_80_if_independent IS 'Kupiec''s p-value of coverage_80 as if all forecasts were independent: far too small with many symbols or long horizons.';
+COMMENT ON COLUMN forecast.scorecard.kupiec_p_95_if_independent IS 'The same test of coverage_95 against 0.95.';
+COMMENT ON COLUMN forecast.scorecard.hit_rate IS 'Share of forecasts whose median has the right direction.';
+COMMENT ON COLUMN forecast.scorecard.always_up_rate IS 'Share of actuals above zero: the hit rate of a forecast that is always up.';
+COMMENT ON COLUMN forecast.scorecard.skill_vs_persistence IS '1 - CRPS / CRPS of the random walk for the same symbols; 0.07 is 7 % better.';
+COMMENT ON COLUMN forecast.scorecard.p_vs_persistence IS 'One-sided p-value of being better than the random walk (Harvey, Leybourne and Newbold 1997; monthly mean CRPS, horizon - 1 lags). Null with fewer than horizon + 2 months.';
+COMMENT ON COLUMN forecast.scorecard.skill_vs_baseline IS '1 - CRPS / CRPS of the baseline for the same symbols.';
+COMMENT ON COLUMN forecast.scorecard.p_vs_baseline IS 'One-sided p-value of being better than the baseline; null with fewer than horizon + 2 months.';
+COMMENT ON COLUMN forecast.scorecard.rank_ic IS 'Rank information coefficient: Spearman correlation of median and actual over the symbols of a month, mean of the months that have one. Null if none has: fewer than three symbols, or equal medians.';
+COMMENT ON COLUMN forecast.scorecard.restated IS 'Forecasts whose outcome was restated after the first score.';
+COMMENT ON COLUMN forecast.scorecard.mae_restated IS 'mae with the last known outcomes.';
+COMMENT ON COLUMN forecast.scorecard.crps_restated IS 'crps with the last known outcomes.';
+COMMENT ON COLUMN forecast.scorecard.retrospective_share IS 'Share of forecasts made more than a month after their as_of, by a catch-up run.';
+
 CREATE TABLE market.bar_revision (
     symbol text NOT NULL,
     session date NOT NULL,
@@ -819,7 +761,7 @@ COMMENT ON COLUMN market.finding.symbol IS 'Symbol, see market.instrument; empty
 COMMENT ON COLUMN market.finding.session IS 'Session of the fault, the first one of several; null if unknown.';
 COMMENT ON COLUMN market.finding.rule IS 'Name of the rule, see docs/data.md.';
 COMMENT ON COLUMN market.finding.value IS 'Number that the rule tested, in the unit of the rule; null if it tests none.';
-COMMENT ON COLUMN market.finding.treatment IS 'repaired (the reason says how); excluded (the bar is not used); rejected (the symbol is not used); kept (unusual but possible).';
+COMMENT ON COLUMN market.finding.treatment IS 'repaired (the reason gives the change); excluded (the bar is not used); rejected (the symbol is not used); kept (unusual but possible).';
 COMMENT ON COLUMN market.finding.reason IS 'Explanation, one sentence.';
 COMMENT ON COLUMN market.finding.found_at IS 'Time of the first detection, UTC.';
 COMMENT ON COLUMN market.finding.cleared_at IS 'Time of the first later check without the fault, UTC; null if the fault persists.';
@@ -1119,7 +1061,7 @@ COMMENT ON COLUMN ops.run.universe IS 'Name of the set of symbols: that of the u
 COMMENT ON COLUMN ops.run.origin_month IS 'Last complete month available to the forecasts, first day of the month.';
 COMMENT ON COLUMN ops.run.correction IS '0 for the first published run of a month; each --rerun adds 1. The highest correction is in force.';
 COMMENT ON COLUMN ops.run.as_of IS 'Date of the last event that the run may use.';
-COMMENT ON COLUMN ops.run.known_at IS 'Time of the last knowledge that the run may use, UTC: the end of its own download.';
+COMMENT ON COLUMN ops.run.known_at IS 'Time of the last knowledge that the run may use, UTC: the end of its download.';
 COMMENT ON COLUMN ops.run.status IS 'running; published (all its rows are visible); failed (see message); abandoned (its process ended before the run did).';
 COMMENT ON COLUMN ops.run.mode IS 'Selection of the model: auto, keep, retrain or baseline.';
 COMMENT ON COLUMN ops.run.symbols_requested IS 'Number of symbols in the universe.';
@@ -1161,135 +1103,70 @@ COMMENT ON COLUMN ops.symbol_outcome.last_session IS 'Last session with a bar up
 COMMENT ON COLUMN ops.symbol_outcome.months IS 'Number of complete months of history up to the origin month.';
 
 CREATE VIEW report.backtest_scorecard AS
- WITH newest AS (
-         SELECT DISTINCT ON (backtest.source, backtest.universe, backtest.refit) backtest.backtest_id,
-            backtest.source,
-            backtest.universe,
-            backtest.refit
+ SELECT s.source,
+    s.universe,
+    s.forecaster,
+    s.horizon,
+    s.window_months,
+    s.forecasts,
+    s.months,
+    s.mae,
+    s.mse,
+    s.rmse,
+    s.mase,
+    s.crps,
+    s.pinball,
+    s.winkler_80,
+    s.winkler_95,
+    s.coverage_80,
+    s.coverage_95,
+    s.kupiec_p_80,
+    s.kupiec_p_95,
+    s.kupiec_p_80_if_independent,
+    s.kupiec_p_95_if_independent,
+    s.hit_rate,
+    s.always_up_rate,
+    s.skill_vs_persistence,
+    s.p_vs_persistence,
+    s.skill_vs_baseline,
+    s.p_vs_baseline,
+    s.rank_ic,
+    s.refit,
+    s.backtest_id
+   FROM (forecast.backtest_scorecard s
+     JOIN ( SELECT DISTINCT ON (backtest.source, backtest.universe, backtest.refit) backtest.backtest_id
            FROM forecast.backtest
-          ORDER BY backtest.source, backtest.universe, backtest.refit, backtest.backtest_id DESC
-        ), scored AS (
-         SELECT n.source,
-            n.universe,
-            n.refit,
-            e.model_version_id,
-            e.origin_month,
-            e.horizon,
-            e.forecaster,
-            e.symbols,
-            e.crps,
-            e.absolute_error,
-            e.covered_80,
-            e.covered_95,
-            e.backtest_id,
-            e.squared_error,
-            e.scaled_absolute_error,
-            e.direction_right,
-            e.went_up,
-            e.persistence_crps,
-            e.baseline_crps,
-            e.winkler_80,
-            e.winkler_95,
-            e.rank_ic,
-            ((e.origin_month + ((e.horizon)::double precision * '1 mon'::interval)))::date AS target_month,
-            max(((e.origin_month + ((e.horizon)::double precision * '1 mon'::interval)))::date) OVER (PARTITION BY n.backtest_id) AS newest_month
-           FROM (newest n
-             JOIN forecast.backtest_error e USING (backtest_id))
-        ), total AS (
-         SELECT scored.source,
-            scored.universe,
-            scored.refit,
-            scored.backtest_id,
-            scored.forecaster,
-            scored.horizon,
-            w.window_months,
-            sum(scored.symbols) AS forecasts,
-            count(*) AS months,
-            avg(scored.absolute_error) AS mae,
-            avg(scored.squared_error) AS mse,
-            avg(scored.scaled_absolute_error) AS mase,
-            avg(scored.crps) AS crps,
-            avg(scored.winkler_80) AS winkler_80,
-            avg(scored.winkler_95) AS winkler_95,
-            avg(scored.covered_80) AS coverage_80,
-            avg(scored.covered_95) AS coverage_95,
-            (sum((scored.covered_80 * (scored.symbols)::double precision)) / (sum(scored.symbols))::double precision) AS share_80,
-            (sum((scored.covered_95 * (scored.symbols)::double precision)) / (sum(scored.symbols))::double precision) AS share_95,
-            array_agg((scored.covered_80 * (scored.symbols)::double precision) ORDER BY scored.origin_month) AS covered_80_by_month,
-            array_agg((scored.covered_95 * (scored.symbols)::double precision) ORDER BY scored.origin_month) AS covered_95_by_month,
-            array_agg(scored.symbols ORDER BY scored.origin_month) AS scored_by_month,
-            avg(scored.direction_right) AS hit_rate,
-            avg(scored.went_up) AS always_up_rate,
-            ((1)::double precision - (avg(scored.crps) / NULLIF(avg(scored.persistence_crps), (0)::double precision))) AS skill_vs_persistence,
-            array_agg((scored.crps - scored.persistence_crps) ORDER BY scored.origin_month) FILTER (WHERE ((scored.forecaster <> 'persistence'::text) AND (scored.persistence_crps IS NOT NULL))) AS persistence_differences,
-            ((1)::double precision - (avg(scored.crps) / NULLIF(avg(scored.baseline_crps), (0)::double precision))) AS skill_vs_baseline,
-            array_agg((scored.crps - scored.baseline_crps) ORDER BY scored.origin_month) FILTER (WHERE ((scored.forecaster <> 'baseline'::text) AND (scored.baseline_crps IS NOT NULL))) AS baseline_differences,
-            avg(scored.rank_ic) AS rank_ic
-           FROM (scored
-             JOIN ( VALUES (3), (12), (60), (NULL::integer)) w(window_months) ON (((w.window_months IS NULL) OR (scored.target_month > (scored.newest_month - ((w.window_months)::double precision * '1 mon'::interval))))))
-          GROUP BY scored.source, scored.universe, scored.refit, scored.backtest_id, scored.forecaster, scored.horizon, w.window_months
-        )
- SELECT source,
-    universe,
-    forecaster,
-    horizon,
-    window_months,
-    forecasts,
-    months,
-    mae,
-    mse,
-    sqrt(mse) AS rmse,
-    mase,
-    crps,
-    (crps / (2)::double precision) AS pinball,
-    winkler_80,
-    winkler_95,
-    coverage_80,
-    coverage_95,
-    report.coverage_p(covered_80_by_month, (scored_by_month)::double precision[], (0.8)::double precision, (horizon)::integer) AS kupiec_p_80,
-    report.coverage_p(covered_95_by_month, (scored_by_month)::double precision[], (0.95)::double precision, (horizon)::integer) AS kupiec_p_95,
-    report.kupiec_p(share_80, (forecasts)::double precision, (0.8)::double precision) AS kupiec_p_80_if_independent,
-    report.kupiec_p(share_95, (forecasts)::double precision, (0.95)::double precision) AS kupiec_p_95_if_independent,
-    hit_rate,
-    always_up_rate,
-    skill_vs_persistence,
-    report.better_p(persistence_differences, (horizon)::integer) AS p_vs_persistence,
-    skill_vs_baseline,
-    report.better_p(baseline_differences, (horizon)::integer) AS p_vs_baseline,
-    rank_ic,
-    refit,
-    backtest_id
-   FROM total;
-COMMENT ON VIEW report.backtest_scorecard IS 'One row per source, universe, refit, forecaster, horizon and trailing window of target months, of the newest backtest of each: columns as in report.scorecard, but months count equally, however many symbols they have.';
-COMMENT ON COLUMN report.backtest_scorecard.source IS 'Source of the bars: sample, file or yahoo.';
-COMMENT ON COLUMN report.backtest_scorecard.universe IS 'Name of the set of symbols.';
+          ORDER BY backtest.source, backtest.universe, backtest.refit, backtest.backtest_id DESC) newest USING (backtest_id));
+COMMENT ON VIEW report.backtest_scorecard IS 'One row per source, universe, refit, forecaster, horizon and trailing window of target months, of the newest backtest of each. Columns as in report.scorecard, but months count equally, however many symbols they have.';
+COMMENT ON COLUMN report.backtest_scorecard.source IS 'Source of the bars, as in forecast.backtest.';
+COMMENT ON COLUMN report.backtest_scorecard.universe IS 'Name of the set of symbols, as in forecast.backtest.';
 COMMENT ON COLUMN report.backtest_scorecard.forecaster IS 'hybrid, baseline, persistence (random walk), drift (random walk with the mean return), garch or ets.';
 COMMENT ON COLUMN report.backtest_scorecard.horizon IS 'Months ahead, 1 to 12.';
-COMMENT ON COLUMN report.backtest_scorecard.window_months IS 'Number of trailing target months, back from the newest one; null is all of them.';
-COMMENT ON COLUMN report.backtest_scorecard.forecasts IS 'Number of forecasts scored.';
-COMMENT ON COLUMN report.backtest_scorecard.months IS 'Origin months scored: the number that says how much evidence there is.';
-COMMENT ON COLUMN report.backtest_scorecard.mae IS 'Mean absolute error of the median, log return.';
-COMMENT ON COLUMN report.backtest_scorecard.mse IS 'Mean squared error of the median, squared log return.';
-COMMENT ON COLUMN report.backtest_scorecard.rmse IS 'Square root of mse, log return.';
-COMMENT ON COLUMN report.backtest_scorecard.mase IS 'Mean absolute error divided by the symbol''s mean absolute monthly log return up to the origin, without unit.';
-COMMENT ON COLUMN report.backtest_scorecard.crps IS 'Continuous ranked probability score of the 13 quantiles, log return; lower is better.';
-COMMENT ON COLUMN report.backtest_scorecard.pinball IS 'Mean pinball loss over the 13 quantiles, log return: half of crps.';
-COMMENT ON COLUMN report.backtest_scorecard.winkler_80 IS 'As in report.scorecard; null in backtests made before it was kept, as winkler_95 and rank_ic.';
-COMMENT ON COLUMN report.backtest_scorecard.winkler_95 IS 'Mean interval score of q025 to q975, log return; null in older backtests.';
-COMMENT ON COLUMN report.backtest_scorecard.coverage_80 IS 'Share of outcomes within q10 to q90, 0 to 1; 0.80 is correct.';
-COMMENT ON COLUMN report.backtest_scorecard.coverage_95 IS 'Share of outcomes within q025 to q975, 0 to 1; 0.95 is correct.';
-COMMENT ON COLUMN report.backtest_scorecard.kupiec_p_80 IS 'As in report.scorecard, of all forecasts together rather than the mean of the months.';
-COMMENT ON COLUMN report.backtest_scorecard.kupiec_p_95 IS 'p-value of coverage_95, as kupiec_p_80, 0 to 1.';
-COMMENT ON COLUMN report.backtest_scorecard.kupiec_p_80_if_independent IS 'Kupiec''s p-value of coverage_80 under independence of all forecasts, 0 to 1.';
-COMMENT ON COLUMN report.backtest_scorecard.kupiec_p_95_if_independent IS 'Kupiec''s p-value of coverage_95 under independence of all forecasts, 0 to 1.';
-COMMENT ON COLUMN report.backtest_scorecard.hit_rate IS 'Share of medians with the right direction, 0 to 1.';
-COMMENT ON COLUMN report.backtest_scorecard.always_up_rate IS 'Share of outcomes above zero, 0 to 1.';
-COMMENT ON COLUMN report.backtest_scorecard.skill_vs_persistence IS '1 - CRPS / CRPS of the random walk on the same symbols; null without it.';
-COMMENT ON COLUMN report.backtest_scorecard.p_vs_persistence IS 'One-sided p-value of Harvey, Leybourne and Newbold of having been better than the random walk by luck alone; null with fewer than horizon + 2 months.';
-COMMENT ON COLUMN report.backtest_scorecard.skill_vs_baseline IS '1 - CRPS / CRPS of the baseline on the same symbols; null without it.';
-COMMENT ON COLUMN report.backtest_scorecard.p_vs_baseline IS 'As p_vs_persistence, against the baseline, 0 to 1.';
-COMMENT ON COLUMN report.backtest_scorecard.rank_ic IS 'Mean over months of the Spearman correlation of median and outcome, -1 to 1; null without one.';
-COMMENT ON COLUMN report.backtest_scorecard.refit IS 'When hybrid and baseline are trained anew: monthly, yearly or never.';
+COMMENT ON COLUMN report.backtest_scorecard.window_months IS 'Trailing target months (3, 12 or 60), back from the newest one of the backtest; null: all months.';
+COMMENT ON COLUMN report.backtest_scorecard.forecasts IS 'Forecasts scored.';
+COMMENT ON COLUMN report.backtest_scorecard.months IS 'Origin months scored; means are over these.';
+COMMENT ON COLUMN report.backtest_scorecard.mae IS 'Mean absolute error of the median.';
+COMMENT ON COLUMN report.backtest_scorecard.mse IS 'Mean squared error of the median.';
+COMMENT ON COLUMN report.backtest_scorecard.rmse IS 'Square root of mse.';
+COMMENT ON COLUMN report.backtest_scorecard.mase IS 'As in forecast.scorecard.';
+COMMENT ON COLUMN report.backtest_scorecard.crps IS 'As in forecast.scorecard.';
+COMMENT ON COLUMN report.backtest_scorecard.pinball IS 'Half of crps.';
+COMMENT ON COLUMN report.backtest_scorecard.winkler_80 IS 'As in forecast.scorecard; null for older backtests, which did not store it, as are winkler_95 and rank_ic.';
+COMMENT ON COLUMN report.backtest_scorecard.winkler_95 IS 'As in forecast.scorecard.';
+COMMENT ON COLUMN report.backtest_scorecard.coverage_80 IS 'Share of actuals inside the 80 % interval, mean of the months.';
+COMMENT ON COLUMN report.backtest_scorecard.coverage_95 IS 'Share of actuals inside the 95 % interval, mean of the months.';
+COMMENT ON COLUMN report.backtest_scorecard.kupiec_p_80 IS 'As in forecast.scorecard, of all forecasts together, not of the mean of the months.';
+COMMENT ON COLUMN report.backtest_scorecard.kupiec_p_95 IS 'The same test against 0.95.';
+COMMENT ON COLUMN report.backtest_scorecard.kupiec_p_80_if_independent IS 'As in forecast.scorecard.';
+COMMENT ON COLUMN report.backtest_scorecard.kupiec_p_95_if_independent IS 'As in forecast.scorecard.';
+COMMENT ON COLUMN report.backtest_scorecard.hit_rate IS 'Share of forecasts whose median has the right direction, mean of the months.';
+COMMENT ON COLUMN report.backtest_scorecard.always_up_rate IS 'Share of actuals above zero, mean of the months.';
+COMMENT ON COLUMN report.backtest_scorecard.skill_vs_persistence IS '1 - CRPS / CRPS of the random walk for the same symbols; null without a random walk.';
+COMMENT ON COLUMN report.backtest_scorecard.p_vs_persistence IS 'One-sided p-value of being better than the random walk (Harvey, Leybourne and Newbold 1997); null with fewer than horizon + 2 months.';
+COMMENT ON COLUMN report.backtest_scorecard.skill_vs_baseline IS '1 - CRPS / CRPS of the baseline for the same symbols; null without a baseline.';
+COMMENT ON COLUMN report.backtest_scorecard.p_vs_baseline IS 'One-sided p-value of being better than the baseline; null with fewer than horizon + 2 months.';
+COMMENT ON COLUMN report.backtest_scorecard.rank_ic IS 'As in forecast.scorecard.';
+COMMENT ON COLUMN report.backtest_scorecard.refit IS 'When hybrid and baseline were trained again: monthly, yearly or never.';
 COMMENT ON COLUMN report.backtest_scorecard.backtest_id IS 'Backtest, see forecast.backtest.';
 
 CREATE VIEW report.finding AS
@@ -1308,7 +1185,7 @@ COMMENT ON COLUMN report.finding.symbol IS 'Symbol, see market.instrument; empty
 COMMENT ON COLUMN report.finding.session IS 'Session of the fault, the first one of several; null if unknown.';
 COMMENT ON COLUMN report.finding.rule IS 'Name of the rule, see docs/data.md.';
 COMMENT ON COLUMN report.finding.value IS 'Number that the rule tested, in the unit of the rule; null if it tests none.';
-COMMENT ON COLUMN report.finding.treatment IS 'repaired (the reason says how); excluded (the bar is not used); rejected (the symbol is not used); kept (unusual but possible).';
+COMMENT ON COLUMN report.finding.treatment IS 'repaired (the reason gives the change); excluded (the bar is not used); rejected (the symbol is not used); kept (unusual but possible).';
 COMMENT ON COLUMN report.finding.reason IS 'Explanation, one sentence.';
 COMMENT ON COLUMN report.finding.found_at IS 'Time of the first detection, UTC.';
 
@@ -1535,8 +1412,8 @@ CREATE VIEW report.forecast_vs_actual AS
     e.is_covered_80,
     e.is_covered_95,
     e.is_direction_right,
-    forecast.winkler(e.actual_log_return, f.q10, f.q90, (0.8)::double precision) AS winkler_80,
-    forecast.winkler(e.actual_log_return, f.q025, f.q975, (0.95)::double precision) AS winkler_95,
+    e.winkler_80,
+    e.winkler_95,
     o.currency_code,
     o.origin_close,
     (o.origin_close * exp(f.q10)) AS price_q10,
@@ -1986,60 +1863,6 @@ COMMENT ON COLUMN report.run_history.finished_at IS 'End, UTC; null while runnin
 COMMENT ON COLUMN report.run_history.duration_seconds IS 'Duration, seconds; null while running.';
 
 CREATE VIEW report.scorecard AS
- WITH newest AS (
-         SELECT r.source,
-            r.universe,
-            max(c.target_month) AS newest_month
-           FROM (report.published_run r
-             JOIN forecast.month_score c USING (run_id))
-          WHERE (c.symbol_group = 'all'::text)
-          GROUP BY r.source, r.universe
-        ), total AS (
-         SELECT r.source,
-            r.universe,
-            v.model_version_id,
-            c.forecaster,
-            c.horizon,
-            c.symbol_group,
-            w.window_months,
-            sum(c.scored) AS forecasts,
-            sum((c.forecasts - c.scored)) AS unscored,
-            count(*) AS months,
-            sum(c.sum_absolute_error) AS absolute_error,
-            sum(c.sum_squared_error) AS squared_error,
-            sum(c.sum_absolute_price_error) AS absolute_price_error,
-            sum(c.sum_squared_price_error) AS squared_price_error,
-                CASE
-                    WHEN ((min(c.currency_code) = max(c.currency_code)) AND (count(c.currency_code) = count(*))) THEN min(c.currency_code)
-                    ELSE NULL::text
-                END AS currency_code,
-            (sum(c.sum_scaled_error) / (NULLIF(sum(c.scaled), 0))::double precision) AS mase,
-            sum(c.sum_crps) AS crps,
-            sum(c.sum_winkler_80) AS winkler_80,
-            sum(c.sum_winkler_95) AS winkler_95,
-            sum(c.covered_80) AS covered_80,
-            sum(c.covered_95) AS covered_95,
-            array_agg(c.covered_80 ORDER BY c.origin_month) AS covered_80_by_month,
-            array_agg(c.covered_95 ORDER BY c.origin_month) AS covered_95_by_month,
-            array_agg(c.scored ORDER BY c.origin_month) AS scored_by_month,
-            sum(c.directions_right) AS directions_right,
-            sum(c.went_up) AS went_up,
-            ((1)::double precision - (sum(c.sum_crps) FILTER (WHERE (c.sum_persistence_crps IS NOT NULL)) / NULLIF(sum(c.sum_persistence_crps), (0)::double precision))) AS skill_vs_persistence,
-            array_agg(((c.sum_crps - c.sum_persistence_crps) / (c.scored)::double precision) ORDER BY c.origin_month) FILTER (WHERE ((c.forecaster <> 'persistence'::text) AND (c.sum_persistence_crps IS NOT NULL))) AS persistence_differences,
-            ((1)::double precision - (sum(c.sum_crps) FILTER (WHERE (c.sum_baseline_crps IS NOT NULL)) / NULLIF(sum(c.sum_baseline_crps), (0)::double precision))) AS skill_vs_baseline,
-            array_agg(((c.sum_crps - c.sum_baseline_crps) / (c.scored)::double precision) ORDER BY c.origin_month) FILTER (WHERE ((c.forecaster <> 'baseline'::text) AND (c.sum_baseline_crps IS NOT NULL))) AS baseline_differences,
-            avg(c.rank_ic) AS rank_ic,
-            sum(c.restated) AS restated,
-            sum(c.sum_absolute_error_now) AS absolute_error_now,
-            sum(c.sum_crps_now) AS crps_now,
-            sum(c.scored) FILTER (WHERE r.is_retrospective) AS retrospective
-           FROM ((((report.published_run r
-             JOIN newest USING (source, universe))
-             JOIN forecast.month_score c USING (run_id))
-             CROSS JOIN LATERAL ( VALUES (c.model_version_id), (NULL::bigint)) v(model_version_id))
-             JOIN ( VALUES (3), (12), (60), (NULL::integer)) w(window_months) ON (((w.window_months IS NULL) OR (c.target_month > (newest.newest_month - ((w.window_months)::double precision * '1 mon'::interval))))))
-          GROUP BY r.source, r.universe, v.model_version_id, c.forecaster, c.horizon, c.symbol_group, w.window_months
-        )
  SELECT source,
     universe,
     model_version_id,
@@ -2050,91 +1873,85 @@ CREATE VIEW report.scorecard AS
     forecasts,
     unscored,
     months,
-    (absolute_error / (forecasts)::double precision) AS mae,
-    (squared_error / (forecasts)::double precision) AS mse,
-    sqrt((squared_error / (forecasts)::double precision)) AS rmse,
-        CASE
-            WHEN (currency_code IS NOT NULL) THEN (absolute_price_error / (forecasts)::double precision)
-            ELSE NULL::double precision
-        END AS mae_price,
-        CASE
-            WHEN (currency_code IS NOT NULL) THEN (squared_price_error / (forecasts)::double precision)
-            ELSE NULL::double precision
-        END AS mse_price,
-        CASE
-            WHEN (currency_code IS NOT NULL) THEN sqrt((squared_price_error / (forecasts)::double precision))
-            ELSE NULL::double precision
-        END AS rmse_price,
+    mae,
+    mse,
+    rmse,
+    mae_price,
+    mse_price,
+    rmse_price,
     currency_code,
     mase,
-    (crps / (forecasts)::double precision) AS crps,
-    ((crps / (forecasts)::double precision) / (2)::double precision) AS pinball,
-    (winkler_80 / (forecasts)::double precision) AS winkler_80,
-    (winkler_95 / (forecasts)::double precision) AS winkler_95,
-    ((covered_80)::numeric / (forecasts)::numeric) AS coverage_80,
-    ((covered_95)::numeric / (forecasts)::numeric) AS coverage_95,
-    report.coverage_p((covered_80_by_month)::double precision[], (scored_by_month)::double precision[], (0.8)::double precision, (horizon)::integer) AS kupiec_p_80,
-    report.coverage_p((covered_95_by_month)::double precision[], (scored_by_month)::double precision[], (0.95)::double precision, (horizon)::integer) AS kupiec_p_95,
-    report.kupiec_p(((covered_80)::double precision / (forecasts)::double precision), (forecasts)::double precision, (0.8)::double precision) AS kupiec_p_80_if_independent,
-    report.kupiec_p(((covered_95)::double precision / (forecasts)::double precision), (forecasts)::double precision, (0.95)::double precision) AS kupiec_p_95_if_independent,
-    ((directions_right)::numeric / (forecasts)::numeric) AS hit_rate,
-    ((went_up)::numeric / (forecasts)::numeric) AS always_up_rate,
+    crps,
+    pinball,
+    winkler_80,
+    winkler_95,
+    coverage_80,
+    coverage_95,
+    kupiec_p_80,
+    kupiec_p_95,
+    kupiec_p_80_if_independent,
+    kupiec_p_95_if_independent,
+    hit_rate,
+    always_up_rate,
     skill_vs_persistence,
-    report.better_p(persistence_differences, (horizon)::integer) AS p_vs_persistence,
+    p_vs_persistence,
     skill_vs_baseline,
-    report.better_p(baseline_differences, (horizon)::integer) AS p_vs_baseline,
+    p_vs_baseline,
     rank_ic,
     restated,
-    (absolute_error_now / (forecasts)::double precision) AS mae_restated,
-    (crps_now / (forecasts)::double precision) AS crps_restated,
-    ((COALESCE(retrospective, (0)::bigint))::numeric / (forecasts)::numeric) AS retrospective_share
-   FROM total;
-COMMENT ON VIEW report.scorecard IS 'One row per source, universe, model version (null: all of them together), forecaster (served, hybrid, baseline, persistence), horizon, group of symbols and trailing window of target months. Errors are in log return and as first known. For one row a forecaster, horizon and window: where model_version_id is null and symbol_group = ''all''.';
+    mae_restated,
+    crps_restated,
+    retrospective_share
+   FROM forecast.scorecard;
+COMMENT ON VIEW report.scorecard IS 'One row per source, universe, model version (null: all versions together), forecaster (served, hybrid, baseline, persistence), horizon, symbol group and trailing window of target months. Errors are log returns, against the first known outcomes. For one row per forecaster, horizon and window, select model_version_id is null and symbol_group = ''all''.';
 COMMENT ON COLUMN report.scorecard.source IS 'Source of the bars: sample, file or yahoo.';
-COMMENT ON COLUMN report.scorecard.universe IS 'Name of the set of symbols.';
-COMMENT ON COLUMN report.scorecard.model_version_id IS 'Version that made the forecasts, see forecast.model_version; null is all versions together.';
-COMMENT ON COLUMN report.scorecard.forecaster IS 'hybrid, baseline or persistence (random walk); served is whichever was given out, month by month.';
+COMMENT ON COLUMN report.scorecard.universe IS 'Name of the set of symbols, see ops.run.';
+COMMENT ON COLUMN report.scorecard.model_version_id IS 'Version that made the forecasts, see forecast.model_version; null: all versions together.';
+COMMENT ON COLUMN report.scorecard.forecaster IS 'hybrid, baseline or persistence (random walk); served: the served forecaster of each month.';
 COMMENT ON COLUMN report.scorecard.horizon IS 'Months ahead, 1 to 12.';
-COMMENT ON COLUMN report.scorecard.symbol_group IS 'all; volatility: low, middle or high (thirds of a month''s symbols by their mean absolute monthly log return up to the origin); sector: …; exchange: … (where there are several).';
-COMMENT ON COLUMN report.scorecard.window_months IS 'Trailing target months counted, back from the universe''s newest scored month; null is all of them.';
-COMMENT ON COLUMN report.scorecard.forecasts IS 'Forecasts scored: every mean here is over these.';
-COMMENT ON COLUMN report.scorecard.unscored IS 'Forecasts of the same months whose outcome is not known, as of symbols delisted since or without bars that can be trusted. They are in no mean.';
-COMMENT ON COLUMN report.scorecard.months IS 'Months scored: the number that says how much evidence there is, as the errors of one month move together.';
+COMMENT ON COLUMN report.scorecard.symbol_group IS 'all; volatility: low, middle or high (thirds of a run''s symbols by mean absolute monthly log return up to the origin, in runs of nine symbols or more); sector: … from the universe file; exchange: … in runs with several exchanges.';
+COMMENT ON COLUMN report.scorecard.window_months IS 'Trailing target months (3, 12 or 60), back from the newest scored month of the universe; null: all months.';
+COMMENT ON COLUMN report.scorecard.forecasts IS 'Forecasts scored; means are over these.';
+COMMENT ON COLUMN report.scorecard.unscored IS 'Forecasts of the same months without a known outcome: delisted symbols, or no usable bars. They are in no mean.';
+COMMENT ON COLUMN report.scorecard.months IS 'Months scored. The errors of one month move together, so the months measure the evidence.';
 COMMENT ON COLUMN report.scorecard.mae IS 'Mean absolute error of the median.';
 COMMENT ON COLUMN report.scorecard.mse IS 'Mean squared error of the median.';
-COMMENT ON COLUMN report.scorecard.rmse IS 'Root of mse.';
-COMMENT ON COLUMN report.scorecard.mae_price IS 'Mean absolute error, in currency_code, of the median value of one share bought at the origin''s close, dividends reinvested. Dear shares count most. Null where there are several currencies.';
-COMMENT ON COLUMN report.scorecard.mse_price IS 'Mean squared error of the same.';
-COMMENT ON COLUMN report.scorecard.rmse_price IS 'Root of mse_price.';
-COMMENT ON COLUMN report.scorecard.currency_code IS 'Currency of the price errors.';
-COMMENT ON COLUMN report.scorecard.mase IS 'Mean absolute error over each symbol''s mean absolute monthly move up to the origin; at longer horizons above 1 by nature.';
-COMMENT ON COLUMN report.scorecard.crps IS 'Continuous ranked probability score from the 13 quantiles, that is twice their mean pinball loss; smaller is better.';
-COMMENT ON COLUMN report.scorecard.pinball IS 'Mean pinball (quantile) loss over the 13 quantiles: half of crps.';
-COMMENT ON COLUMN report.scorecard.winkler_80 IS 'Mean Winkler (interval) score of the 80 % interval: its width, plus ten times the miss; smaller is better.';
-COMMENT ON COLUMN report.scorecard.winkler_95 IS 'Mean Winkler (interval) score of the 95 % interval: its width, plus forty times the miss.';
-COMMENT ON COLUMN report.scorecard.coverage_80 IS 'Share of actuals within the 80 % interval; 0.80 is right.';
-COMMENT ON COLUMN report.scorecard.coverage_95 IS 'Share of actuals within the 95 % interval; 0.95 is right.';
-COMMENT ON COLUMN report.scorecard.kupiec_p_80 IS 'p-value that coverage_80 is off 0.80 by luck alone: Kupiec''s likelihood ratio with the forecasts counted as the independent ones they are worth, for symbols of one month move together and longer horizons overlap. Below 0.05: the interval is too narrow or too wide. Null with too few months.';
-COMMENT ON COLUMN report.scorecard.kupiec_p_95 IS 'The same for coverage_95 and 0.95.';
-COMMENT ON COLUMN report.scorecard.kupiec_p_80_if_independent IS 'Kupiec''s p-value by the book, as if every forecast were independent of the others. With many symbols or longer horizons it is far too small.';
-COMMENT ON COLUMN report.scorecard.kupiec_p_95_if_independent IS 'The same for coverage_95 and 0.95.';
-COMMENT ON COLUMN report.scorecard.hit_rate IS 'Share of forecasts whose median had the direction right.';
-COMMENT ON COLUMN report.scorecard.always_up_rate IS 'Share of actuals above zero: what saying "up" every time would have had right.';
-COMMENT ON COLUMN report.scorecard.skill_vs_persistence IS '1 - CRPS / CRPS of the random walk for the same symbols; 0.07 is seven per cent better.';
-COMMENT ON COLUMN report.scorecard.p_vs_persistence IS 'One-sided p-value of having been better than the random walk by luck alone (Harvey, Leybourne and Newbold 1997; monthly mean CRPS, horizon - 1 lags). Null with fewer than horizon + 2 months.';
+COMMENT ON COLUMN report.scorecard.rmse IS 'Square root of mse.';
+COMMENT ON COLUMN report.scorecard.mae_price IS 'Mean absolute error, in currency_code, of the median value of one share bought at the origin''s close, dividends reinvested. Expensive shares weigh most. Null with several currencies.';
+COMMENT ON COLUMN report.scorecard.mse_price IS 'Mean squared error of the same value.';
+COMMENT ON COLUMN report.scorecard.rmse_price IS 'Square root of mse_price.';
+COMMENT ON COLUMN report.scorecard.currency_code IS 'Currency of the price errors; null with several.';
+COMMENT ON COLUMN report.scorecard.mase IS 'Mean of the absolute error divided by the symbol''s mean absolute monthly log return up to the origin. Normally above 1 at longer horizons.';
+COMMENT ON COLUMN report.scorecard.crps IS 'Continuous ranked probability score from the 13 quantiles: twice their mean pinball loss; smaller is better.';
+COMMENT ON COLUMN report.scorecard.pinball IS 'Mean pinball (quantile) loss of the 13 quantiles: half of crps.';
+COMMENT ON COLUMN report.scorecard.winkler_80 IS 'Mean Winkler (interval) score of the 80 % interval: its width plus ten times the miss; smaller is better.';
+COMMENT ON COLUMN report.scorecard.winkler_95 IS 'Mean Winkler (interval) score of the 95 % interval: its width plus forty times the miss; smaller is better.';
+COMMENT ON COLUMN report.scorecard.coverage_80 IS 'Share of actuals inside the 80 % interval; nominally 0.80.';
+COMMENT ON COLUMN report.scorecard.coverage_95 IS 'Share of actuals inside the 95 % interval; nominally 0.95.';
+COMMENT ON COLUMN report.scorecard.kupiec_p_80 IS 'p-value of coverage_80 against 0.80: Kupiec''s likelihood ratio with the number of effectively independent forecasts, because symbols move together and long horizons overlap. Below 0.05 the interval is too narrow or too wide. Null with too few months.';
+COMMENT ON COLUMN report.scorecard.kupiec_p_95 IS 'The same test of coverage_95 against 0.95.';
+COMMENT ON COLUMN report.scorecard.kupiec_p_80_if_independent IS 'Kupiec''s p-value of coverage_80 as if all forecasts were independent: far too small with many symbols or long horizons.';
+COMMENT ON COLUMN report.scorecard.kupiec_p_95_if_independent IS 'The same test of coverage_95 against 0.95.';
+COMMENT ON COLUMN report.scorecard.hit_rate IS 'Share of forecasts whose median has the right direction.';
+COMMENT ON COLUMN report.scorecard.always_up_rate IS 'Share of actuals above zero: the hit rate of a forecast that is always up.';
+COMMENT ON COLUMN report.scorecard.skill_vs_persistence IS '1 - CRPS / CRPS of the random walk for the same symbols; 0.07 is 7 % better.';
+COMMENT ON COLUMN report.scorecard.p_vs_persistence IS 'One-sided p-value of being better than the random walk (Harvey, Leybourne and Newbold 1997; monthly mean CRPS, horizon - 1 lags). Null with fewer than horizon + 2 months.';
 COMMENT ON COLUMN report.scorecard.skill_vs_baseline IS '1 - CRPS / CRPS of the baseline for the same symbols.';
-COMMENT ON COLUMN report.scorecard.p_vs_baseline IS 'The same against the baseline.';
-COMMENT ON COLUMN report.scorecard.rank_ic IS 'Rank information coefficient: Spearman correlation of median and actual over a month''s symbols, mean of the months that have one. Null where no month has three symbols, or medians do not differ.';
-COMMENT ON COLUMN report.scorecard.restated IS 'Forecasts whose outcome has been restated since it was first scored.';
-COMMENT ON COLUMN report.scorecard.mae_restated IS 'mae by what is known of prices today.';
-COMMENT ON COLUMN report.scorecard.crps_restated IS 'crps by what is known of prices today.';
-COMMENT ON COLUMN report.scorecard.retrospective_share IS 'Share of forecasts made over a month after their as_of, by a catch-up run.';
+COMMENT ON COLUMN report.scorecard.p_vs_baseline IS 'One-sided p-value of being better than the baseline; null with fewer than horizon + 2 months.';
+COMMENT ON COLUMN report.scorecard.rank_ic IS 'Rank information coefficient: Spearman correlation of median and actual over the symbols of a month, mean of the months that have one. Null if none has: fewer than three symbols, or equal medians.';
+COMMENT ON COLUMN report.scorecard.restated IS 'Forecasts whose outcome was restated after the first score.';
+COMMENT ON COLUMN report.scorecard.mae_restated IS 'mae with the last known outcomes.';
+COMMENT ON COLUMN report.scorecard.crps_restated IS 'crps with the last known outcomes.';
+COMMENT ON COLUMN report.scorecard.retrospective_share IS 'Share of forecasts made more than a month after their as_of, by a catch-up run.';
 
 ALTER TABLE ONLY forecast.backtest_error
     ADD CONSTRAINT backtest_error_key UNIQUE NULLS NOT DISTINCT (model_version_id, backtest_id, origin_month, horizon, forecaster);
 
 ALTER TABLE ONLY forecast.backtest
     ADD CONSTRAINT backtest_pkey PRIMARY KEY (backtest_id);
+
+ALTER TABLE ONLY forecast.backtest_scorecard
+    ADD CONSTRAINT backtest_scorecard_key UNIQUE NULLS NOT DISTINCT (backtest_id, forecaster, horizon, window_months);
 
 ALTER TABLE ONLY forecast.baseline_coefficient
     ADD CONSTRAINT baseline_coefficient_pkey PRIMARY KEY (model_version_id, horizon, term);
@@ -2165,6 +1982,9 @@ ALTER TABLE ONLY forecast.paper_result
 
 ALTER TABLE ONLY forecast.restated_error
     ADD CONSTRAINT restated_error_pkey PRIMARY KEY (run_id, symbol, horizon, forecaster, revision);
+
+ALTER TABLE ONLY forecast.scorecard
+    ADD CONSTRAINT scorecard_key UNIQUE NULLS NOT DISTINCT (source, universe, model_version_id, forecaster, horizon, symbol_group, window_months);
 
 ALTER TABLE ONLY market.bar_revision
     ADD CONSTRAINT bar_revision_pkey PRIMARY KEY (symbol, session, revised_at);
@@ -2237,6 +2057,9 @@ ALTER TABLE ONLY forecast.backtest_error
 ALTER TABLE ONLY forecast.backtest_error
     ADD CONSTRAINT backtest_error_model_version_id_fkey FOREIGN KEY (model_version_id) REFERENCES forecast.model_version(model_version_id);
 
+ALTER TABLE ONLY forecast.backtest_scorecard
+    ADD CONSTRAINT backtest_scorecard_backtest_id_fkey FOREIGN KEY (backtest_id) REFERENCES forecast.backtest(backtest_id);
+
 ALTER TABLE ONLY forecast.baseline_coefficient
     ADD CONSTRAINT baseline_coefficient_model_version_id_fkey FOREIGN KEY (model_version_id) REFERENCES forecast.model_version(model_version_id);
 
@@ -2281,6 +2104,9 @@ ALTER TABLE ONLY forecast.restated_error
 
 ALTER TABLE ONLY forecast.restated_error
     ADD CONSTRAINT restated_error_scored_by_run_id_fkey FOREIGN KEY (scored_by_run_id) REFERENCES ops.run(run_id);
+
+ALTER TABLE ONLY forecast.scorecard
+    ADD CONSTRAINT scorecard_model_version_id_fkey FOREIGN KEY (model_version_id) REFERENCES forecast.model_version(model_version_id);
 
 ALTER TABLE ONLY ops.alert
     ADD CONSTRAINT alert_run_id_fkey FOREIGN KEY (run_id) REFERENCES ops.run(run_id);

@@ -3,6 +3,7 @@
 - `backtest`: forecasts from past origins and their scores.
 - `benchmark_forecasters`: textbook methods that the forecasts are compared with.
 - `gate`: selection of the served model on holdout months.
-- `metrics`: losses and hit rates.
-- `significance`: test of equal accuracy.
+- `metrics`: losses and rates of forecasts.
+- `scores`: scores of published forecasts and of backtests, averaged over symbols and months.
+- `significance`: tests of equal accuracy and of coverage.
 """

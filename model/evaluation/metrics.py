@@ -8,23 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from model import Flags, Floats, Ints
-
-SCORE_COLUMNS = [
-    "symbol",
-    "origin_month",
-    "target_month",
-    "horizon",
-    "forecaster",
-    "actual_log_return",
-    "median",
-    "error",
-    "crps",
-    "winkler_80",
-    "winkler_95",
-    "is_covered_80",
-    "is_covered_95",
-    "is_direction_right",
-]
+from model.frames import ACTUAL_TYPES, FORECAST_TYPES, SCORE_TYPES, check_frame
 
 FEWEST_RANKED = 3
 """Fewest symbols of a rank correlation: with two it is always 1 or -1."""
@@ -167,12 +151,13 @@ def score_forecasts(forecasts: pd.DataFrame, actuals: pd.DataFrame) -> pd.DataFr
 
     Args:
         forecasts: Frame of `Forecaster.forecast_many`.
-        actuals: symbol, origin_month, horizon and log_return (to the target month), one row per target.
+        actuals: Frame of ACTUAL_TYPES.
 
     Returns:
-        SCORE_COLUMNS, in the order of the forecasts; error is median - actual. Forecasts without a finite actual are
-        omitted.
+        Frame of SCORE_TYPES, in the order of the forecasts. Forecasts without a finite actual are omitted.
     """
+    check_frame(forecasts, FORECAST_TYPES, "forecasts")
+    check_frame(actuals, ACTUAL_TYPES, "actuals")
     outcomes = actuals[["symbol", "origin_month", "horizon", "log_return"]].rename(
         columns={"log_return": "actual_log_return"}
     )
@@ -192,5 +177,5 @@ def score_forecasts(forecasts: pd.DataFrame, actuals: pd.DataFrame) -> pd.DataFr
         is_covered_95=is_covered(actual=actual, lower=q["q025"], upper=q["q975"]),
         is_direction_right=is_direction_right(actual=actual, forecast=q["q50"]),
     )
-    columns: pd.DataFrame = scored.loc[:, SCORE_COLUMNS]
+    columns: pd.DataFrame = scored.loc[:, list(SCORE_TYPES)]
     return columns

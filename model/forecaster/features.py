@@ -11,6 +11,7 @@ import pandas as pd
 
 from model import Flags, Floats
 from model.config import ForecasterConfig
+from model.frames import MONTH_TYPES, PANEL_COLUMNS, check_frame
 
 TERMS = (
     "volatility_long_run",
@@ -105,8 +106,9 @@ def make_panel(months: pd.DataFrame, config: ForecasterConfig) -> Panel:
         The panel from the first to the last final month of any symbol.
 
     Raises:
-        ValueError: if no month is final.
+        ValueError: if a column is missing, or no month is final.
     """
+    check_frame(months, MONTH_TYPES, "months", PANEL_COLUMNS)
     final = months[months["is_final"].to_numpy(np.bool_)]
     if final.empty:
         raise ValueError(
@@ -159,7 +161,7 @@ def _month_against_days(returns: Floats, variance: Floats, age: Floats, config: 
     """[N, T] log ratio of the volatility of monthly returns to that of daily returns.
 
     The former is estimated from mean absolute returns. The ratio is negative if daily moves reverse within the month,
-    as with a bounce between bid and ask. It is shrunk towards zero for symbols with a short history.
+    as with a bounce between quotes. It is shrunk towards zero for symbols with a short history.
     """
     half_life = config.ratio_half_life
     absolute = np.maximum(_ewma(np.abs(returns), half_life) / _GAUSSIAN_MEAN, config.smallest_sigma)

@@ -53,7 +53,7 @@ class PaperConfig:
     learning_rate: float = 5e-3
     """Initial learning rate of Adam. Open."""
     is_rate_falling: bool = True
-    """Whether the learning rate falls to 0 over `epochs`, as half a cosine (Loshchilov and Hutter 2017, eq. 5). Open."""
+    """Whether the learning rate falls to 0 over `epochs` as half a cosine (Loshchilov and Hutter 2017, eq. 5). Open."""
     clip_norm: float | None = None
     """Norm to which the gradient of each variable is clipped; None for no clipping. Open."""
     epochs: int = 40
@@ -170,8 +170,8 @@ def make_experiment(bars: pd.DataFrame, config: PaperConfig, *, scaler: str) -> 
     if validation_count < 1 or train_count - validation_count < 1 or test_start >= len(rows):
         raise ValueError(
             f"The training part, the first {1 - config.test_share:.0%} of the bars, must have a training and "
-            f"a validation target after a window of {config.window}: received {len(rows)} bars. Use an earlier start or "
-            "a shorter window."
+            f"a validation target after a window of {config.window}: received {len(rows)} bars. Use an earlier start "
+            "or a shorter window."
         )
     scaler_rows = rows if scaler == "everything" else rows[:test_start]
     low, span = scaler_rows.min(axis=0), np.ptp(scaler_rows, axis=0)

@@ -1,4 +1,4 @@
-"""The month against a real Postgres and a real Prefect, with a network of two units."""
+"""Tests of the monthly forecast with a real Postgres, a real Prefect server and a network of two units."""
 
 import hashlib
 from datetime import date
@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 import psycopg2
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
 
 import flows.monthly
 from flows.ingest import ingest_prices
@@ -59,7 +61,7 @@ def test_monthly_forecast_run_twice_leaves_the_same_rows(machine: None, database
     pd.testing.assert_frame_equal(second.forecasts, first.forecasts)
 
 
-def test_monthly_forecast_rerun_is_a_correction_and_keeps_the_first(machine: None, database_url: str) -> None:
+def test_monthly_forecast_rerun_is_a_correction(machine: None, database_url: str) -> None:
     monthly_forecast(as_of=date(2018, 12, 31), source="sample")
     first = query(database_url, "select * from forecast.forecast order by symbol, horizon, forecaster")
     monthly_forecast(as_of=date(2018, 12, 31), source="sample", rerun=True)
@@ -69,12 +71,12 @@ def test_monthly_forecast_rerun_is_a_correction_and_keeps_the_first(machine: Non
     ]
     every = query(database_url, "select * from forecast.forecast order by run_id, symbol, horizon, forecaster")
     assert every[: len(first)] == first
-    # The model is kept and the data are the same, so the correction says the same.
+    # With the same model and data, the correction has the same forecasts.
     assert [row[1:] for row in every[len(first) :]] == [row[1:] for row in first]
     assert query(database_url, "select count(*), count(distinct run_id) from report.latest_forecast") == [(24, 1)]
 
 
-def test_monthly_forecast_catch_up_scores_what_has_happened(
+def test_monthly_forecast_catch_up_scores_past_forecasts(
     machine: None, database_url: str, index_bars: pd.DataFrame
 ) -> None:
     monthly_forecast(as_of=date(2018, 12, 31), source="sample", catch_up=2)
@@ -102,10 +104,24 @@ def test_monthly_forecast_catch_up_scores_what_has_happened(
     assert query(database_url, "select count(distinct forecaster) from report.scorecard where horizon = 1") == [(4,)]
 
 
-def test_monthly_forecast_never_sees_what_came_after_as_of(
+def test_monthly_forecast_catch_up_is_one_flow_run_with_subflows(machine: None, database_url: str) -> None:
+    monthly_forecast(as_of=date(2018, 12, 31), source="sample", mode="baseline", catch_up=1)
+    ((flow_run_id, runs),) = query(database_url, "select flow_run_id, count(*) from ops.run group by 1")
+    assert runs == 2
+    with get_client(sync_client=True) as client:
+        parent = FlowRunFilterParentFlowRunId(any_=[flow_run_id])
+        subflows = client.read_flow_runs(flow_run_filter=FlowRunFilter(parent_flow_run_id=parent))
+    assert sorted(run.parameters["as_of"] for run in subflows) == ["2018-11-30", "2018-12-31"]
+    parameters = query(
+        database_url, "select parameters ->> 'as_of', parameters ->> 'source' from ops.run order by run_id"
+    )
+    assert parameters == [("2018-11-30", "sample"), ("2018-12-31", "sample")]
+
+
+def test_monthly_forecast_uses_nothing_after_as_of(
     machine: None, database_url: str, index_bars: pd.DataFrame, tmp_path: Path
 ) -> None:
-    """The canary: shuffling all bars after `as_of` changes no bit of any forecast."""
+    """Shuffling all bars after `as_of` changes no bit of any forecast."""
     as_of = date(2015, 6, 15)
     later = (index_bars["date"] > pd.Timestamp(as_of)).to_numpy()
     shuffled = index_bars.copy()
@@ -116,7 +132,7 @@ def test_monthly_forecast_never_sees_what_came_after_as_of(
 
     written = []
     for name, bars in (("truth", index_bars), ("shuffled", shuffled)):
-        # Another universe in another schema-fresh month: the second run may use nothing of the first.
+        # The second run must not use rows of the first.
         query(
             database_url,
             "truncate market.daily_bar, market.instrument, market.corporate_action, ops.run cascade; select 1",
@@ -128,7 +144,7 @@ def test_monthly_forecast_never_sees_what_came_after_as_of(
     assert written[0] == written[1]
 
 
-def test_monthly_forecast_leaves_a_stale_symbol_out_and_names_it(
+def test_monthly_forecast_reports_a_stale_symbol(
     machine: None, database_url: str, index_bars: pd.DataFrame, tmp_path: Path
 ) -> None:
     gone = index_bars[index_bars["ticker"] == "SPX"].assign(ticker="GONE")
@@ -141,8 +157,8 @@ def test_monthly_forecast_leaves_a_stale_symbol_out_and_names_it(
     assert query(database_url, "select distinct symbol from forecast.forecast order by 1") == [("COMP",), ("SPX",)]
 
 
-def test_monthly_forecast_corrects_no_other_month_than_the_one_asked_for(machine: None, database_url: str) -> None:
-    """A deployment catches up by default, and a correction by hand is of one month."""
+def test_monthly_forecast_rerun_corrects_the_newest_month_only(machine: None, database_url: str) -> None:
+    """The months of a catch-up, which is the deployment's default, are not corrected."""
     for rerun in (False, True):
         monthly_forecast(as_of=date(2018, 12, 31), source="sample", catch_up=1, rerun=rerun)
     assert query(database_url, "select origin_month, correction from ops.run order by run_id") == [
@@ -152,10 +168,10 @@ def test_monthly_forecast_corrects_no_other_month_than_the_one_asked_for(machine
     ]
 
 
-def test_monthly_forecast_catch_up_passes_over_a_month_without_prices(
+def test_monthly_forecast_catch_up_skips_a_month_without_prices(
     machine: None, database_url: str, index_bars: pd.DataFrame, tmp_path: Path
 ) -> None:
-    """As after an outage: the month between is made, and one that never can be does not keep the newest back."""
+    """A month that can never be published does not delay the newest one."""
     is_hole = index_bars["date"].between("2018-10-15", "2018-10-31") & (index_bars["ticker"] == "SPX")
     source = write_prices(tmp_path / "p.csv", index_bars[~is_hole])
     summary = monthly_forecast(as_of=date(2018, 12, 31), source=source, catch_up=2)
@@ -168,7 +184,7 @@ def test_monthly_forecast_catch_up_passes_over_a_month_without_prices(
     assert query(database_url, "select kind from report.open_alert") == []
 
 
-def test_monthly_forecast_publishes_nothing_below_the_coverage_and_says_so(
+def test_monthly_forecast_publishes_nothing_below_the_coverage(
     machine: None, database_url: str, index_bars: pd.DataFrame, tmp_path: Path
 ) -> None:
     bars = index_bars[(index_bars["ticker"] == "SPX") | (index_bars["date"] < "2018-06-15")]
@@ -180,7 +196,7 @@ def test_monthly_forecast_publishes_nothing_below_the_coverage_and_says_so(
     assert query(database_url, "select kind from report.open_alert") == [("coverage",)]
     assert query(database_url, "select count(*) from forecast.forecast") == [(0,)]
 
-    # The bars arrive: the month is completed, and the alert clears.
+    # With all bars, the next run publishes the month and clears the alert.
     source = write_prices(tmp_path / "p.csv", index_bars)
     monthly_forecast(as_of=date(2018, 12, 31), source=source)
     assert query(database_url, "select count(*) from report.open_alert") == [(0,)]
@@ -188,7 +204,7 @@ def test_monthly_forecast_publishes_nothing_below_the_coverage_and_says_so(
 
 
 @pytest.mark.parametrize("step", ["train_candidates", "make_forecasts", "check_drift", "publish_month"])
-def test_monthly_forecast_interrupted_at_a_step_is_completed_by_the_next_run(
+def test_monthly_forecast_resumes_after_an_interruption(
     machine: pytest.MonkeyPatch, database_url: str, step: str
 ) -> None:
     def fail(*_: object) -> None:
@@ -205,14 +221,14 @@ def test_monthly_forecast_interrupted_at_a_step_is_completed_by_the_next_run(
     assert query(database_url, "select count(*) from report.latest_forecast") == [(24,)]
 
 
-def test_monthly_forecast_asks_for_more_months_before_it_writes_anything(machine: None, database_url: str) -> None:
+def test_monthly_forecast_refuses_a_short_history_without_writing(machine: None, database_url: str) -> None:
     before = snapshot(database_url)
     with pytest.raises(NotEnoughHistoryError, match=r"at least 96 complete months are needed.* there are 24"):
         monthly_forecast(as_of=date(2000, 12, 31), source="sample")
     assert snapshot(database_url) == before
 
 
-def test_monthly_forecast_fine_tunes_every_month_and_retrains_after_a_year(machine: None, database_url: str) -> None:
+def test_monthly_forecast_fine_tunes_monthly_and_retrains_yearly(machine: None, database_url: str) -> None:
     monthly_forecast(as_of=date(2017, 11, 30), source="sample")
     monthly_forecast(as_of=date(2018, 10, 31), source="sample")
     monthly_forecast(as_of=date(2018, 11, 30), source="sample")
@@ -227,31 +243,31 @@ def test_monthly_forecast_fine_tunes_every_month_and_retrains_after_a_year(machi
         (3, "fine_tune"),
         (3, "keep"),
         (3, "retrain"),
-        # The year is counted from the last comparison, whatever came of it.
+        # The year counts from the last comparison, for any result.
         (4, "baseline"),
         (4, "fine_tune"),
         (4, "keep"),
     ]
-    judged = query(database_url, "select trained_through, holdout_start from forecast.model_version order by 1")
-    assert all(trained <= first for trained, first in judged)
-    # All candidates of a run are judged on the same months, and one is served.
+    versions = query(database_url, "select trained_through, holdout_start from forecast.model_version order by 1")
+    assert all(trained <= first for trained, first in versions)
+    # All candidates of a run are compared on the same months, and one is published.
     assert (
         query(
             database_url,
-            "select count(distinct holdout_months), count(distinct persistence_crps), count(*) filter (where is_served) "
-            "from forecast.candidate group by run_id",
+            "select count(distinct holdout_months), count(distinct persistence_crps), "
+            "count(*) filter (where is_served) from forecast.candidate group by run_id",
         )
         == [(1, 1, 1)] * 4
     )
-    # A version is stored only when it is chosen, and only a candidate that is stored names one.
-    chosen = query(database_url, "select run_id, model_version_id, kind from forecast.model_version order by 1")
-    named = query(
+    # A version is stored only if it is selected, and only its candidate refers to it.
+    stored = query(database_url, "select run_id, model_version_id, kind from forecast.model_version order by 1")
+    referenced = query(
         database_url,
         "select c.run_id, m.model_version_id, m.kind from forecast.candidate c "
         "join forecast.model_version m using (model_version_id) where c.candidate in ('fine_tune', 'retrain') "
         "order by 1",
     )
-    assert named == chosen
+    assert referenced == stored
     assert query(
         database_url,
         "select count(*) from forecast.candidate c join forecast.forecast_origin o using (run_id) "
@@ -262,7 +278,7 @@ def test_monthly_forecast_fine_tunes_every_month_and_retrains_after_a_year(machi
     ) == [(0,)]
 
 
-def test_monthly_forecast_told_to_fine_tune_stores_the_parent(machine: None, database_url: str) -> None:
+def test_monthly_forecast_fine_tune_stores_the_parent(machine: None, database_url: str) -> None:
     monthly_forecast(as_of=date(2018, 10, 31), source="sample")
     monthly_forecast(as_of=date(2018, 12, 31), source="sample", mode="fine-tune")
     assert query(
@@ -272,17 +288,18 @@ def test_monthly_forecast_told_to_fine_tune_stores_the_parent(machine: None, dat
         ("fine_tune", 2),
         ("baseline", 2),
     ]
-    # Held back are an eighth of the months and the twelve ahead: 29 + 12 of 238, and 30 + 12 of 240.
+    # The holdout is an eighth of the months and the last twelve: 29 + 12 of 238, and 30 + 12 of 240.
     assert query(database_url, "select holdout_start from forecast.model_version order by model_version_id") == [
         (date(2015, 6, 1),),
         (date(2015, 7, 1),),
     ]
-    assert query(
-        database_url, "select mode, message like '%as requested%' from ops.run order by run_id"
-    )[1] == ("fine-tune", True)
+    assert query(database_url, "select mode, message like '%as requested%' from ops.run order by run_id")[1] == (
+        "fine-tune",
+        True,
+    )
 
 
-def test_monthly_forecast_refuses_a_damaged_model_and_takes_the_one_before(machine: None, database_url: str) -> None:
+def test_monthly_forecast_uses_the_version_before_a_damaged_one(machine: None, database_url: str) -> None:
     monthly_forecast(as_of=date(2018, 9, 30), source="sample")
     monthly_forecast(as_of=date(2018, 10, 31), source="sample", mode="retrain")
     ((weights,),) = query(database_url, "select weights from forecast.model_version where model_version_id = 2")
@@ -309,9 +326,7 @@ def test_monthly_forecast_refuses_a_damaged_model_and_takes_the_one_before(machi
     assert query(database_url, "select count(*) from report.open_alert") == [(0,)]
 
 
-def test_monthly_forecast_without_a_good_model_trains_one_or_says_why_it_cannot_keep_it(
-    machine: None, database_url: str
-) -> None:
+def test_monthly_forecast_without_a_valid_model_trains_one(machine: None, database_url: str) -> None:
     monthly_forecast(as_of=date(2018, 10, 31), source="sample")
     damage(database_url, 1)
     with pytest.raises(DamagedModelError, match=r"no usable model to keep: Model 1 is damaged.*--mode retrain"):
@@ -326,21 +341,21 @@ def test_monthly_forecast_without_a_good_model_trains_one_or_says_why_it_cannot_
     assert query(database_url, "select count(*) from report.open_alert") == [(0,)]
 
 
-def test_monthly_forecast_has_no_model_to_fine_tune_at_first(machine: None, database_url: str) -> None:
+def test_monthly_forecast_refuses_to_fine_tune_without_a_model(machine: None, database_url: str) -> None:
     with pytest.raises(BadRequestError, match="has no model to fine-tune yet; run it with `--mode auto` first"):
         monthly_forecast(as_of=date(2018, 12, 31), source="sample", mode="fine-tune")
 
 
-def test_monthly_forecast_told_to_serve_the_baseline_serves_it(machine: None, database_url: str) -> None:
+def test_monthly_forecast_baseline_publishes_the_baseline(machine: None, database_url: str) -> None:
     monthly_forecast(as_of=date(2018, 12, 31), source="sample", mode="baseline")
     assert query(database_url, "select distinct forecaster from report.latest_forecast") == [("baseline",)]
     assert query(database_url, "select served from ops.run") == [("baseline",)]
 
 
-def test_monthly_forecast_run_again_after_years_of_ingestion_is_the_same_to_the_bit(
+def test_monthly_forecast_rerun_years_later_is_identical(
     machine: None, database_url: str, index_bars: pd.DataFrame, tmp_path: Path
 ) -> None:
-    """A month of 2013, made in 2013; then five more years arrive; then the same month as a correction."""
+    """A month of 2013 is published, five more years are ingested, and the month is corrected."""
     until_then = index_bars[index_bars["date"] <= "2013-06-30"]
     source = write_prices(tmp_path / "p.csv", until_then)
     monthly_forecast(as_of=date(2013, 6, 30), source=source)

@@ -100,11 +100,11 @@ def test_paper_on_recorded_months_since_1952_fills_what_is_missing(
     paper(source, interval="monthly", seeds=1, first=since, directory=tmp_path)
     span = query(database_url, "select distinct first_session, last_session, test_targets from forecast.paper_result")
     assert [(str(first), str(last), n) for first, last, n in span] == [("1952-12-01", "2018-11-01", 159)]
-    with pytest.raises(BadRequestError, match="only monthly bars of \\^GSPC: use `--interval monthly`"):
+    with pytest.raises(BadRequestError, match="one bar a month of \\^GSPC: use `--interval monthly`"):
         paper(source, directory=tmp_path)
 
 
-def test_paper_says_what_cannot_be(small: pytest.MonkeyPatch, database_url: str, tmp_path: Path) -> None:
+def test_paper_rejects_invalid_requests(small: pytest.MonkeyPatch, database_url: str, tmp_path: Path) -> None:
     with pytest.raises(BadRequestError, match="has no symbol NOPE; it has \\^GSPC, \\^IXIC"):
         paper(symbol="NOPE")
     with pytest.raises(NotEnoughHistoryError, match="received 24 bars"):

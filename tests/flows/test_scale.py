@@ -1,4 +1,4 @@
-"""The month at the size that users have: training in processes, more chunks than connections."""
+"""Tests of the monthly forecast with training in processes, and with more chunks than connections."""
 
 from dataclasses import replace
 from datetime import date
@@ -18,7 +18,7 @@ from tests.support.rows import query
 
 
 def test_monthly_forecast_trains_in_processes(machine: pytest.MonkeyPatch, database_url: str) -> None:
-    """From within the month's own flow: a worker gets nothing of Prefect's context."""
+    """The worker processes must not receive Prefect's context, which cannot be pickled."""
     machine.setattr(tasks.month.ensemble, "WORTHWHILE_ROWS", 1)
     machine.setattr(tasks.month.ensemble, "affordable_workers", lambda step: 2)
     machine.setattr(flows.monthly, "CONFIG", replace(SMALL, seeds=(1, 2)))
@@ -35,7 +35,7 @@ def test_monthly_forecast_trains_in_processes(machine: pytest.MonkeyPatch, datab
 def test_monthly_forecast_checks_200_chunks_on_2_connections(
     machine: pytest.MonkeyPatch, database_url: str, tmp_path: Path
 ) -> None:
-    """The server itself refuses a third connection."""
+    """The server refuses a third connection."""
     months = pd.date_range("2008-01-01", "2018-12-01", freq="MS")
     rng = np.random.default_rng(1)
     symbols = [f"S{number:03}" for number in range(200)]

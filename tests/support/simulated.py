@@ -1,4 +1,4 @@
-"""Months made from a known process, so that a test knows what there is to find."""
+"""Monthly bars simulated from a known process."""
 
 from dataclasses import replace
 
@@ -6,6 +6,9 @@ import numpy as np
 import pandas as pd
 
 from model.config import ForecasterConfig
+from model.forecaster.features import make_panel
+from model.forecaster.forecaster import Forecaster, train
+from model.forecaster.split import split_origins
 
 SMALL = replace(ForecasterConfig(), units=2, epochs=3, seeds=(1,), holdout_months=24, validation_months=24)
 
@@ -13,7 +16,15 @@ SMALL = replace(ForecasterConfig(), units=2, epochs=3, seeds=(1,), holdout_month
 def simulate_months(
     symbols: int = 12, months: int = 300, *, clustering: float = 0.0, drift: float = 0.0, seed: int = 7
 ) -> pd.DataFrame:
-    """Months of symbols whose log volatility wanders by `clustering` a month around 6 per cent; 0 is a random walk."""
+    """Simulate months whose log volatility is autoregressive around log 0.06.
+
+    Args:
+        symbols: Number of symbols.
+        months: Number of months.
+        clustering: Standard deviation of the monthly change of log volatility; 0 makes returns a random walk.
+        drift: Mean log return per month.
+        seed: Of the random numbers.
+    """
     rng = np.random.default_rng(seed)
     log_sigma = np.zeros((symbols, months))
     for t in range(1, months):
@@ -38,3 +49,19 @@ def simulate_months(
     frame["open"], frame["high"], frame["low"] = frame["close"], frame["close"] * 1.03, frame["close"] * 0.97
     frame.loc[frame.groupby("symbol").head(1).index, "log_return"] = np.nan
     return frame
+
+
+def shuffle_after(months: pd.DataFrame, cut: pd.Timestamp) -> pd.DataFrame:
+    """Return the months with the values of all months after `cut` permuted."""
+    later = (months["month"] > cut).to_numpy()
+    values = ["log_return", "realised_variance", "close", "high", "low", "volume"]
+    order = np.random.default_rng(3).permutation(np.flatnonzero(later))
+    shuffled = months.copy()
+    shuffled.loc[later, values] = months.iloc[order][values].to_numpy()
+    return shuffled
+
+
+def train_on(months: pd.DataFrame, config: ForecasterConfig) -> Forecaster:
+    """Train a forecaster on all months with a holdout."""
+    panel = make_panel(months, config)
+    return train(panel, split_origins(len(panel.months), config), config)

@@ -1,7 +1,7 @@
-"""A loopback server that answers as Yahoo's chart service does, from recordings or made-up bars, with faults on demand.
+"""A loopback server that responds like Yahoo's chart service, from recordings or made-up bars, with faults on demand.
 
-It knows the cookie (`/`), the crumb (`/v1/test/getcrumb`) and `/v8/finance/chart/SYMBOL` with `period1`, `period2` and
-`range`; every other address is a 404 page, as it is for a symbol Yahoo does not know.
+It serves the cookie (`/`), the crumb (`/v1/test/getcrumb`) and `/v8/finance/chart/SYMBOL` with `period1`, `period2` and
+`range`. Every other address, and an unknown symbol, gets a 404 page.
 """
 
 import gzip
@@ -27,7 +27,7 @@ def _chart(result: Any, error: Any = None) -> str:
 
 
 class Fault(Enum):
-    """Answers of the chart service that are not prices: status, body."""
+    """Responses of the chart service without prices: status, body."""
 
     NOT_FOUND = 404, _chart(None, {"code": "Not Found", "description": "No data found, symbol may be delisted"})
     NOT_FOUND_PAGE = 404, PAGE
@@ -52,7 +52,7 @@ class Fault(Enum):
 
 
 def read_recording(path: Path) -> dict[str, Any]:
-    """The first chart result of a recorded answer, with or without its envelope, packed or not."""
+    """Read the first chart result of a recorded response, with or without its envelope, gzipped or not."""
     raw = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     body = json.loads(raw)
     body = body["response"]["bodyJson"] if "response" in body else body
@@ -69,7 +69,7 @@ def make_result(
     volume: int = 1_000,
     **meta: Any,
 ) -> dict[str, Any]:
-    """A chart result: bars with open = high = low = close, at 09:30; splits written "4:1"; `meta` replaces defaults."""
+    """Make a chart result: bars with open = high = low = close, at 09:30; splits like "4:1"; `meta` overrides."""
 
     def moment(day: str) -> int:
         return int(datetime.combine(date.fromisoformat(day), time(9, 30), ZoneInfo(zone)).timestamp())
@@ -103,17 +103,17 @@ def make_result(
 
 
 class YahooServer:
-    """Serves `results` by symbol; used as a context manager, it listens on a free port of 127.0.0.1."""
+    """Server of `results` by symbol, on a free port of 127.0.0.1; a context manager."""
 
     def __init__(self) -> None:
         self.results: dict[str, dict[str, Any]] = {}
         self.queries: dict[str, list[dict[str, str]]] = {}
-        """Of the chart requests, by symbol, in order."""
+        """Queries of the chart requests by symbol, in order."""
         self.paths: Counter[str] = Counter()
         self.most_at_once = 0
-        """Of the chart requests; one that the client has given up does not count."""
+        """Largest number of concurrent chart requests, without those that the client gave up."""
         self.retry_after: str | None = None
-        """Header of every answer that is a fault."""
+        """Retry-After header of every fault."""
         self._faults: dict[str, tuple[Fault, float]] = {}
         self._fault_of_all: tuple[Fault, float] = (Fault.RATE_LIMITED, 0)
         self._under_way: set[socket.socket] = set()
@@ -123,16 +123,16 @@ class YahooServer:
         self.url = f"http://127.0.0.1:{self._http.server_address[1]}"
 
     def fail(self, symbol: str, fault: Fault, times: float = float("inf")) -> None:
-        """SendResult the next `times` chart requests for the symbol with a fault; yfinance repeats a refused one once."""
+        """Respond to the next `times` chart requests for a symbol with a fault; yfinance repeats a refused one."""
         self._faults[symbol] = (fault, times)
 
     def fail_all(self, fault: Fault, times: float = float("inf")) -> None:
-        """SendResult the next `times` chart requests with a fault, whatever the symbol."""
+        """Respond to the next `times` chart requests with a fault, for any symbol."""
         self._fault_of_all = (fault, times)
 
     @property
     def chart_requests(self) -> int:
-        """How many have come."""
+        """Number of chart requests."""
         with self._lock:
             return sum(len(queries) for queries in self.queries.values())
 
@@ -147,8 +147,8 @@ class YahooServer:
         self._http.server_close()
         self._thread.join()
 
-    def answer(self, path: str, client: socket.socket) -> tuple[int, str, Fault | None]:
-        """Status, body, and the fault if it is one of the chart service."""
+    def respond(self, path: str, client: socket.socket) -> tuple[int, str, Fault | None]:
+        """Return status, body, and the fault of the chart service, if any."""
         parts = urlsplit(path)
         with self._lock:
             self.paths[parts.path] += 1
@@ -162,11 +162,11 @@ class YahooServer:
             self.queries.setdefault(symbol, []).append(query)
             fault = self._take_fault(symbol)
             self._under_way.add(client)
-            self.most_at_once = max(self.most_at_once, sum(not _is_given_up(each) for each in self._under_way))
+            self.most_at_once = max(self.most_at_once, sum(not _is_abandoned(client) for client in self._under_way))
         try:
-            if fault is Fault.SLOW:  # outlasts any client's patience
+            if fault is Fault.SLOW:  # longer than any client's timeout
                 select.select([client], [], [], 5.0)
-            else:  # lets requests overlap where the client allows it
+            else:  # lets requests overlap if the client allows it
                 self._closing.wait(0.005)
         finally:
             with self._lock:
@@ -189,19 +189,19 @@ class YahooServer:
         return None
 
 
-def _is_given_up(client: socket.socket) -> bool:
-    """Whether the client has hung up; while it waits for its answer it sends nothing."""
+def _is_abandoned(client: socket.socket) -> bool:
+    """Check that the client has closed the connection; while it waits for the response it sends nothing."""
     return bool(select.select([client], [], [], 0.0)[0])
 
 
 def _cut(result: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
-    """The part of a result that the query asks for: everything from period1 until period2, or the last bar."""
+    """Select the part of a result that the query requests: from period1 until period2, or the last bar."""
     moments = result.get("timestamp", [])
     if "range" in query:
         kept = [len(moments) - 1] if moments else []
     else:
         first, last = int(query["period1"]), int(query["period2"])
-        kept = [place for place, moment in enumerate(moments) if first <= moment < last]
+        kept = [position for position, moment in enumerate(moments) if first <= moment < last]
     if not kept:
         # As recorded for a weekend: no timestamps, and a quote without columns.
         return {"meta": result["meta"], "indicators": {"quote": [{}], "adjclose": [{}]}}
@@ -210,12 +210,12 @@ def _cut(result: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
         for kind, listed in result.get("events", {}).items()
     }
     columns = {
-        group: [{name: [values[place] for place in kept] for name, values in listed[0].items()}]
+        group: [{name: [values[position] for position in kept] for name, values in listed[0].items()}]
         for group, listed in result["indicators"].items()
     }
     return {
         "meta": result["meta"],
-        "timestamp": [moments[place] for place in kept],
+        "timestamp": [moments[position] for position in kept],
         "events": events,
         "indicators": columns,
     }
@@ -225,13 +225,13 @@ class _Http(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hung up early is what a timeout looks like from here."""
+        """Ignore a client that closed the connection early: its request timed out."""
 
 
 def _handler_of(server: YahooServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, body, fault = server.answer(self.path, self.connection)
+            status, body, fault = server.respond(self.path, self.connection)
             payload = body.encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json" if payload.startswith(b"{") else "text/html")
@@ -245,6 +245,6 @@ def _handler_of(server: YahooServer) -> type[BaseHTTPRequestHandler]:
         do_POST = do_GET  # noqa: N815
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Keep the tests' output clean."""
+            """Log nothing."""
 
     return Handler

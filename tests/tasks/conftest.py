@@ -1,4 +1,4 @@
-"""Fixtures of the tests of tasks: our client of a server that answers as Yahoo does."""
+"""Fixtures of the tests of tasks: the Yahoo source on a loopback server."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.support.yahoo_server import YahooServer
 
 @pytest.fixture
 def open_yahoo(yahoo_server: YahooServer, tmp_path: Path) -> Callable[..., YahooSource]:
-    """Opens the Yahoo source on the server with an empty cache; it never really waits."""
+    """Open the Yahoo source on the server, with an empty cache and without waiting."""
 
     def open_it(**options: Any) -> YahooSource:
         settings: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Sessions and months against the exchanges' published holidays and against recorded bars."""
+"""Sessions and months, compared with published holidays and with recorded bars."""
 
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
@@ -30,7 +30,7 @@ NEW_YORK_WINTER = timezone(timedelta(hours=-5))
         ("XLON", datetime(2024, 8, 26, 23, 0, tzinfo=UTC), date(2024, 8, 23)),  # summer bank holiday
     ],
 )
-def test_last_closed_session_knows_closes_and_holidays(mic: str, now: datetime, expected: date) -> None:
+def test_last_closed_session_respects_closes_and_holidays(mic: str, now: datetime, expected: date) -> None:
     assert last_closed_session(mic, now) == expected
 
 
@@ -43,19 +43,19 @@ def test_last_closed_session_refuses_a_naive_moment() -> None:
     ("mic", "year"),
     [("XNYS", 1969), ("XTKS", 1996), ("XSHG", 1990)],
 )
-def test_last_closed_session_refuses_what_the_calendar_does_not_cover(mic: str, year: int) -> None:
-    with pytest.raises(BadRequestError, match=f"The calendar of {mic} covers .* lies outside"):
+def test_last_closed_session_refuses_a_date_outside_the_calendar(mic: str, year: int) -> None:
+    with pytest.raises(BadRequestError, match=f"The calendar of {mic} covers .* lies outside it"):
         last_closed_session(mic, datetime(year, 6, 1, tzinfo=UTC))
 
 
-def test_an_unknown_exchange_is_refused_by_name() -> None:
+def test_unknown_exchange_is_refused_by_name() -> None:
     with pytest.raises(BadRequestError, match="'NOPE' has no calendar; expected an ISO 10383 code"):
         last_closed_session("NOPE", datetime(2026, 1, 1, tzinfo=UTC))
     assert [has_calendar(mic) for mic in ("XNYS", "XNAS", "ARCX", "XTKS", "NOPE", "")] == [True] * 4 + [False] * 2
 
 
-def test_month_table_gives_whole_months_on_both_ends() -> None:
-    """Good Friday 2024 was 29 March, so that March ended a day early; Juneteenth and New Year's Day were closed."""
+def test_month_table_has_complete_months_on_both_ends() -> None:
+    """Good Friday 2024 was 29 March, so March ended a day early; New Year's Day was closed."""
     table = month_table("XNYS", date(2024, 1, 20), date(2024, 4, 2))
     assert table.to_numpy().tolist() == [
         [pd.Timestamp("2024-01-01"), pd.Timestamp("2024-01-31"), 21],
@@ -74,11 +74,11 @@ def test_month_table_gives_whole_months_on_both_ends() -> None:
         (date(2018, 12, 1), 19),  # 21 weekdays, Christmas, and the day of mourning
     ],
 )
-def test_month_table_knows_days_closed_for_once(month: date, sessions: int) -> None:
+def test_month_table_respects_extraordinary_closures(month: date, sessions: int) -> None:
     assert month_table("XNYS", month, month)["sessions_expected"].tolist() == [sessions]
 
 
-def test_month_table_leaves_out_months_the_calendar_does_not_cover() -> None:
+def test_month_table_omits_months_outside_the_calendar() -> None:
     assert month_table("XNYS", date(1928, 1, 1), date(1970, 2, 1))["month"].tolist() == [
         pd.Timestamp("1970-01-01"),
         pd.Timestamp("1970-02-01"),
@@ -87,7 +87,7 @@ def test_month_table_leaves_out_months_the_calendar_does_not_cover() -> None:
     assert month_table("XNYS", date(1928, 1, 1), date(1950, 1, 1)).empty
 
 
-def test_month_table_agrees_with_fifty_years_of_recorded_sessions(shared_data: Path) -> None:
+def test_month_table_agrees_with_fifty_years_of_recorded_bars(shared_data: Path) -> None:
     table = pa.csv.read_csv(
         shared_data / "daily.csv.gz",
         convert_options=pa.csv.ConvertOptions(include_columns=["date"], column_types={"date": pa.date32()}),
@@ -113,18 +113,18 @@ def test_month_table_agrees_with_fifty_years_of_recorded_sessions(shared_data: P
         (["XNYS"], date(2025, 12, 1), 1, date(2026, 1, 2)),
         (["XNYS", "XTKS"], date(2025, 12, 1), 1, date(2026, 1, 5)),  # Tokyo opens on the 5th
         (["XNYS"], date(2026, 10, 1), 15, date(2026, 11, 20)),
-        (["XNYS"], date(2026, 10, 1), 19, date(2026, 11, 27)),  # Thanksgiving is none
-        # Beyond what Shanghai has published: the first weekday, Thursday, and a week.
+        (["XNYS"], date(2026, 10, 1), 19, date(2026, 11, 27)),  # Thanksgiving is no session
+        # Beyond the published calendar of Shanghai: the first weekday, a Thursday, plus one week.
         (["XSHG"], date(2035, 10, 1), 1, date(2035, 11, 8)),
     ],
 )
-def test_due_days_counts_sessions_of_the_exchange_that_comes_last(
+def test_due_days_counts_sessions_of_the_latest_exchange(
     mics: list[str], month: date, sessions: int, expected: date
 ) -> None:
     assert due_days(mics, [month], sessions) == [(month.replace(day=1), expected)]
 
 
-def test_due_days_gives_one_day_a_month_in_order() -> None:
+def test_due_days_returns_one_day_a_month_in_order() -> None:
     due = due_days(["XLON"], [date(2026, month, 1) for month in (3, 1, 2)], 1)
     # Easter Monday 2026 is the 6th of April; the 1st of February and of March are Sundays.
     assert due == [

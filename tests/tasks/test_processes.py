@@ -1,4 +1,4 @@
-"""Worker processes: as many as memory allows, ended with the process that started them."""
+"""Pools of worker processes: limited by memory, and terminated with their parent."""
 
 import os
 import subprocess
@@ -26,14 +26,14 @@ if __name__ == "__main__":
 
 
 def is_running(pid: int) -> bool:
-    """Whether the process is alive; a zombie is not."""
+    """Check that a process is alive and no zombie."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
 
-def test_worker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
+def test_worker_exits_when_its_parent_is_killed(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -48,7 +48,7 @@ def test_worker_ends_when_its_parent_is_killed(tmp_path: Path) -> None:
     assert not is_running(worker)
 
 
-def test_worker_pool_ends_its_workers_when_the_block_fails() -> None:
+def test_worker_pool_terminates_its_workers_if_the_block_fails() -> None:
     before = set(active_children())
 
     def use_pool() -> None:
@@ -85,7 +85,7 @@ def test_worker_pool_reports_a_killed_worker_in_one_sentence() -> None:
 def test_affordable_workers_respects_memory(
     monkeypatch: pytest.MonkeyPatch, requested: int | None, cores: int | None, free: float | None, expected: int
 ) -> None:
-    """`free` is in units of the memory of one worker."""
+    """`free` is a multiple of one worker's memory."""
     available = None if free is None else int(free * WORKER_BYTES)
     monkeypatch.setattr(tasks.processes, "_free_bytes", lambda: available)
     monkeypatch.setattr(tasks.processes.os, "cpu_count", lambda: cores)

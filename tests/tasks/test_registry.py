@@ -15,7 +15,7 @@ from model.forecaster.serialization import to_bytes
 from sql.store import ModelVersion, MonthKey
 from tasks.alerts.messages import damaged_model_alerts
 from tasks.errors import DamagedModelError
-from tasks.registry import StoredModel, find_champion, fingerprint, make_version, restore
+from tasks.registry import StoredModel, find_champion, fingerprint_months, make_version, restore
 from tests.support.untrained import CONFIG, KEY, MONTHS, make_forecaster, make_stored
 
 
@@ -94,12 +94,12 @@ def test_make_version_holds_the_bytes_and_their_digest() -> None:
 
 
 def test_fingerprint_depends_on_values_and_not_on_order() -> None:
-    print_of = fingerprint(MONTHS)
-    assert fingerprint(MONTHS.sample(frac=1.0, random_state=1)) == print_of
+    print_of = fingerprint_months(MONTHS)
+    assert fingerprint_months(MONTHS.sample(frac=1.0, random_state=1)) == print_of
     not_final = MONTHS.tail(1).assign(month=pd.Timestamp("2010-01-01"), is_final=False)
-    assert fingerprint(pd.concat([MONTHS, not_final])) == print_of
+    assert fingerprint_months(pd.concat([MONTHS, not_final])) == print_of
     for name in ("open", "high", "low", "close", "volume", "log_return", "realised_variance"):
         changed = MONTHS.copy()
         changed.loc[7, name] = np.nextafter(changed.loc[7, name], np.inf)
-        assert fingerprint(changed) != print_of, name
-    assert fingerprint(MONTHS.assign(symbol=MONTHS["symbol"].replace("B", "C"))) != print_of
+        assert fingerprint_months(changed) != print_of, name
+    assert fingerprint_months(MONTHS.assign(symbol=MONTHS["symbol"].replace("B", "C"))) != print_of

@@ -47,7 +47,5 @@ def test_build_months_ignores_data_after_as_of() -> None:
 
 def test_build_months_refuses_bars_without_a_column() -> None:
     bars = make_bars([100.0, 110.0]).drop(columns="volume")
-    with pytest.raises(
-        ValueError, match=r"`bars` must have the columns volume \(float64\); received: volume \(missing\)"
-    ):
+    with pytest.raises(ValueError, match=r"`bars` must have .* volume \(float64\); received: volume \(missing\)"):
         build_months(bars, make_actions(), MONTHS, pd.Timestamp("2020-03-31"))

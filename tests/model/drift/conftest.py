@@ -35,5 +35,5 @@ def market() -> dict[str, Any]:
         "forecaster": forecaster,
         "reference_forecast": reference_forecast,
         "expectation": make_expectation(forecaster, past, reference_forecast, HORIZONS),
-        "holdout_start": past.months[split.judged.start].date(),
+        "holdout_start": past.months[split.holdout.start].date(),
     }

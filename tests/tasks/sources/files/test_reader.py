@@ -56,7 +56,7 @@ def test_tidy_csv_is_not_read_line_by_line(write_file: WriteFile, monkeypatch: p
         (f"{YAHOO_HEADER},volume\n2024-01-02,1,1,1,1,1,1,1\n", Outcome.REJECTED, "each once"),
         (f"{TICKER_HEADER},Symbol\n", Outcome.REJECTED, "each once"),
         (b"\xff\xfeD\x00", Outcome.SOURCE_ERROR, "^cannot be read: 'utf-8' codec"),
-        (gzip.compress(YAHOO_HEADER.encode())[:-9], Outcome.SOURCE_ERROR, "^cannot be read: "),
+        (gzip.compress(YAHOO_HEADER.encode(), mtime=0)[:-9], Outcome.SOURCE_ERROR, "^cannot be read: "),
         (b"PAR1 but no more", Outcome.SOURCE_ERROR, "^cannot be read: "),
     ],
 )

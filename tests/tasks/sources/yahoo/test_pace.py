@@ -1,4 +1,4 @@
-"""Turns, waits and the breaker, without any source and without waiting."""
+"""Turns, waits and the breaker of a pace, without a source and without waiting."""
 
 import threading
 from collections.abc import Callable
@@ -24,8 +24,8 @@ def make_pace(limits: Limits = COOL_DOWN, sleep: Callable[[float], Any] = lambda
     return pace
 
 
-def ask(pace: Pace, *, is_refused: bool = False, retry_after_seconds: float = 0.0, requests: int = 2) -> bool:
-    """Make an attempt that ends as told; whether it was a probe."""
+def attempt(pace: Pace, *, is_refused: bool = False, retry_after_seconds: float = 0.0, requests: int = 2) -> bool:
+    """Make an attempt with the given result; return whether it was a probe."""
     with pace.turn() as turn:
         turn.requests, turn.retry_after_seconds = requests, retry_after_seconds
         turn.refusal = REFUSAL if is_refused else None
@@ -34,7 +34,7 @@ def ask(pace: Pace, *, is_refused: bool = False, retry_after_seconds: float = 0.
 
 def open_breaker(pace: Pace) -> None:
     for _ in range(COOL_DOWN.refusals_to_open):
-        assert not ask(pace, is_refused=True)
+        assert not attempt(pace, is_refused=True)
 
 
 def test_pause_grows_from_the_first_wait_to_the_longest_with_jitter() -> None:
@@ -46,7 +46,7 @@ def test_pause_grows_from_the_first_wait_to_the_longest_with_jitter() -> None:
     assert len(set(waits)) == 4
 
 
-def test_pause_is_refused_at_once_when_the_budget_does_not_cover_it() -> None:
+def test_pause_beyond_the_budget_is_refused_at_once() -> None:
     waits: list[float] = []
     pace = make_pace(Limits(first_wait_seconds=10.0, wait_budget_seconds=4.9), waits.append)
     assert not pace.pause(0)
@@ -57,60 +57,60 @@ def test_breaker_opens_only_after_refusals_in_a_row() -> None:
     pace = make_pace()
     for _ in range(3):
         for _ in range(COOL_DOWN.refusals_to_open - 1):
-            ask(pace, is_refused=True)
-        assert not ask(pace)
+            attempt(pace, is_refused=True)
+        assert not attempt(pace)
     open_breaker(pace)
-    assert ask(pace), "the next one probes"
+    assert attempt(pace), "the next one probes"
 
 
-def test_breaker_cools_down_longer_after_each_failed_probe_and_starts_afresh_once_closed() -> None:
+def test_breaker_cools_down_longer_after_each_failed_probe() -> None:
     waits: list[float] = []
     pace = make_pace(sleep=waits.append)
     open_breaker(pace)
-    assert ask(pace, is_refused=True)
-    assert ask(pace, is_refused=True)
-    assert ask(pace)
-    assert not ask(pace)
+    assert attempt(pace, is_refused=True)
+    assert attempt(pace, is_refused=True)
+    assert attempt(pace)
+    assert not attempt(pace)
     open_breaker(pace)
-    assert ask(pace)
+    assert attempt(pace)
     for wait, longest in zip(waits, [30.0, 60.0, 60.0, 30.0], strict=True):
         assert longest / 2 <= wait <= longest
 
 
-def test_breaker_waits_as_long_as_the_source_said_and_once() -> None:
-    """One such refusal is enough to open it, and what the source asked for is never shortened."""
+def test_breaker_waits_for_retry_after_once() -> None:
+    """One refusal with Retry-After opens the breaker, and the delay is never shortened."""
     waits: list[float] = []
     pace = make_pace(sleep=waits.append)
-    ask(pace, is_refused=True, retry_after_seconds=120.0)
-    assert ask(pace, is_refused=True)
-    assert ask(pace)
+    attempt(pace, is_refused=True, retry_after_seconds=120.0)
+    assert attempt(pace, is_refused=True)
+    assert attempt(pace)
     assert waits[0] == 120.0
     assert 30.0 <= waits[1] <= 60.0
 
 
-def test_breaker_that_cannot_wait_stays_open_for_good() -> None:
+def test_breaker_without_waits_left_stays_open() -> None:
     waits: list[float] = []
     pace = make_pace(sleep=waits.append)
-    ask(pace, is_refused=True, retry_after_seconds=301.0)
+    attempt(pace, is_refused=True, retry_after_seconds=301.0)
     for _ in range(2):
         with pytest.raises(BudgetSpentError, match=r"refused .*, the last for X \(HTTP 429") as error:
-            ask(pace)
+            attempt(pace)
         assert error.value.outcome is Outcome.RATE_LIMITED
     assert not pace.pause(0)
     assert waits == []
 
 
-def test_breaker_is_not_closed_by_an_attempt_from_before_it_opened() -> None:
+def test_breaker_is_not_closed_by_an_earlier_attempt() -> None:
     pace = make_pace()
     with pace.turn() as early:
         open_breaker(pace)
         early.requests = 1
-    assert ask(pace)
+    assert attempt(pace)
 
 
 @pytest.mark.parametrize("fault", [ValueError, KeyboardInterrupt])
-def test_breaker_is_not_closed_by_a_probe_that_was_never_made(fault: type[BaseException]) -> None:
-    """Whatever interrupts the cool-down, the next in line probes; nobody waits for ever."""
+def test_breaker_is_not_closed_by_an_interrupted_probe(fault: type[BaseException]) -> None:
+    """After any interruption of the cool-down the next attempt probes, and no thread waits for ever."""
     faults = [fault]
 
     def interrupt_once(seconds: float) -> None:
@@ -120,15 +120,15 @@ def test_breaker_is_not_closed_by_a_probe_that_was_never_made(fault: type[BaseEx
     pace = make_pace(sleep=interrupt_once)
     open_breaker(pace)
     with pytest.raises(fault):
-        ask(pace)
-    assert ask(pace)
-    assert not ask(pace)
+        attempt(pace)
+    assert attempt(pace)
+    assert not attempt(pace)
 
 
-def test_breaker_lets_one_probe_while_all_others_wait() -> None:
+def test_breaker_admits_one_probe_while_all_others_wait() -> None:
     turns: list[bool] = []
     turns_when_asleep: list[int] = []
-    all_came = threading.Barrier(4)
+    all_started = threading.Barrier(4)
 
     def sleep(seconds: float) -> None:
         turns_when_asleep.append(len(turns))
@@ -139,7 +139,7 @@ def test_breaker_lets_one_probe_while_all_others_wait() -> None:
     open_breaker(pace)
 
     def take_turn(number: int) -> None:
-        all_came.wait()
+        all_started.wait()
         with pace.turn() as turn:
             turns.append(turn.is_probe)
             turn.requests = 1
@@ -152,20 +152,20 @@ def test_breaker_lets_one_probe_while_all_others_wait() -> None:
     assert turns == [True, True, False, False]
 
 
-def test_all_who_wait_are_told_when_the_budget_is_spent() -> None:
-    """A probe under way decides for everybody."""
-    all_came = threading.Barrier(4)
+def test_waiting_turns_are_refused_once_the_budget_is_spent() -> None:
+    """The probe in progress decides for all threads."""
+    all_started = threading.Barrier(4)
     pace = make_pace(Limits(refusals_to_open=1, wait_budget_seconds=1.0))
-    ask(pace, is_refused=True)
+    attempt(pace, is_refused=True)
 
-    def has_recipients(number: int) -> bool:
-        all_came.wait()
+    def is_refused(number: int) -> bool:
+        all_started.wait()
         with pytest.raises(BudgetSpentError):
-            ask(pace)
+            attempt(pace)
         return True
 
     with ThreadPoolExecutor(4) as pool:
-        assert all(pool.map(has_recipients, range(4)))
+        assert all(pool.map(is_refused, range(4)))
 
 
 def test_turns_are_bounded() -> None:
@@ -188,26 +188,26 @@ def test_turns_are_bounded() -> None:
     assert most == 3
 
 
-def test_turn_is_refused_when_the_requests_left_may_not_be_enough() -> None:
+def test_turn_is_refused_if_the_requests_left_may_not_suffice() -> None:
     limits = Limits(attempts=1, requests_per_symbol=4)
     assert limits.requests_budget(1) == 4 + REQUESTS_PER_ATTEMPT == 8
     pace = Pace(limits, 4, lambda _: None, np.random.default_rng(1))
     pace.expect(1)
     for _ in range(5):
-        ask(pace, requests=1)  # 3 are left
+        attempt(pace, requests=1)  # 3 are left
     assert not pace.pause(0)
     with pytest.raises(BudgetSpentError, match="the budget of 8 requests is spent"):
-        ask(pace)
+        attempt(pace)
 
 
-def test_turn_waits_for_the_requests_that_others_may_give_back() -> None:
+def test_turn_waits_for_requests_that_others_may_return() -> None:
     pace = Pace(Limits(attempts=1), 4, lambda _: None, np.random.default_rng(1))
     pace.expect(1)
     with ThreadPoolExecutor(1) as pool:
         with ExitStack() as stack:
             for _ in range(2):
                 stack.enter_context(pace.turn()).requests = 1
-            third = pool.submit(ask, pace)
+            third = pool.submit(attempt, pace)
             threading.Event().wait(0.02)
             assert not third.done()
         assert third.result(timeout=5.0) is False
@@ -215,7 +215,7 @@ def test_turn_waits_for_the_requests_that_others_may_give_back() -> None:
 
 STEPS = st.one_of(
     st.integers(min_value=0, max_value=8),  # pause
-    st.tuples(st.booleans(), st.sampled_from([0.0, 0.0, 7.0, 1e6]), st.integers(0, REQUESTS_PER_ATTEMPT)),  # ask
+    st.tuples(st.booleans(), st.sampled_from([0.0, 0.0, 7.0, 1e6]), st.integers(0, REQUESTS_PER_ATTEMPT)),  # attempt
 )
 
 
@@ -245,7 +245,7 @@ def test_waits_and_requests_never_exceed_their_budgets(limits: Limits, symbols: 
             continue
         is_refused, retry_after_seconds, sent = step
         try:
-            ask(pace, is_refused=is_refused, retry_after_seconds=retry_after_seconds, requests=sent)
+            attempt(pace, is_refused=is_refused, retry_after_seconds=retry_after_seconds, requests=sent)
             requests += sent
         except BudgetSpentError:
             pass
