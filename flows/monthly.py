@@ -159,7 +159,7 @@ def forecast_month(
         clear_missing_month(store, plan.key)
         return summarise_published(store, plan)
     try:
-        with open_run(store, plan, flow_run.get_parameters(), is_unattended=unattended) as run:
+        with open_run(store, plan, CONFIG, flow_run.get_parameters(), is_unattended=unattended) as run:
             fetched = fetch_bars(plan.prices, chunk_symbols)
             plan = run.freeze_known_at()
 

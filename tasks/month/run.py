@@ -12,6 +12,7 @@ import pandas as pd
 from prefect.runtime import flow_run
 from pydantic_core import to_jsonable_python
 
+from model.config import ForecasterConfig
 from sql.store import Store
 from tasks.alerts.messages import failed_run_alert
 from tasks.alerts.redaction import describe_error
@@ -45,7 +46,7 @@ class OpenRun:
 
 @contextmanager
 def open_run(
-    store: Store, plan: MonthPlan, parameters: dict[str, Any], *, is_unattended: bool = False
+    store: Store, plan: MonthPlan, config: ForecasterConfig, parameters: dict[str, Any], *, is_unattended: bool = False
 ) -> Iterator[OpenRun]:
     """Lock the plan's month, and keep a running row in the ledger, while the block runs.
 
@@ -55,6 +56,7 @@ def open_run(
     Args:
         store: The database.
         plan: The month.
+        config: The scientific choices, stored with the run.
         parameters: Parameters of the flow, stored with the run.
         is_unattended: Whether an interruption raises an alert.
 
@@ -84,6 +86,7 @@ def open_run(
                 flow_run_id=flow_run.get_root_flow_run_id(),  # the id that the failure hooks receive
                 parameters=to_jsonable_python(parameters),
                 software=software_versions(),
+                config=config.to_dict(),
                 started_at=plan.known_at,
             ),
             plan,
