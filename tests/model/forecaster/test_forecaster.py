@@ -8,7 +8,7 @@ import pytest
 
 from model import quantile_names
 from model.evaluation.backtest import known_returns, score_origins
-from model.evaluation.gate import judge
+from model.evaluation.gate import evaluate
 from model.forecaster.features import make_panel
 from model.forecaster.forecaster import Forecaster, fine_tune, standardise, train
 from model.forecaster.serialization import to_bytes
@@ -76,7 +76,7 @@ def test_a_random_walk_shows_no_skill() -> None:
     crps = scored[scored["horizon"] == 1].groupby("forecaster")["crps"].mean()
     assert crps["baseline"] / crps["persistence"] == pytest.approx(1.0, abs=0.03)
     assert crps["hybrid"] / crps["baseline"] == pytest.approx(1.0, abs=0.03)
-    assert judge(scored, SMALL).served == "baseline"
+    assert evaluate(scored, SMALL).served == "baseline"
 
 
 def test_networks_with_too_small_a_gain_are_not_used(months: pd.DataFrame) -> None:
