@@ -61,7 +61,7 @@ MONTH_TYPES = {
 """Months built from sessions, one row per symbol and month, sorted by both."""
 
 RETURN_COLUMNS = ["symbol", "month", "log_return", "is_final"]
-"""Columns of MONTH_TYPES that say which origins a symbol has."""
+"""Columns of MONTH_TYPES that determine the origins of a symbol."""
 REFERENCE_COLUMNS = [*RETURN_COLUMNS, "realised_variance"]
 """Columns of MONTH_TYPES that the reference forecast needs."""
 INPUT_COLUMNS = ["symbol", "month", "realised_variance", "volume", "is_final"]

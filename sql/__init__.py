@@ -2,10 +2,12 @@
 
 - `store`: `Store`, the interface of the other rooms: verbs with frames in and out, one transaction each.
 - `connection`: `Database`, the base of all verbs: connection pools, locks, parameters and error messages.
+- `month_key`: `MonthKey`, the key of a published month.
 - `copy`: frames to and from Postgres by COPY.
 - `market`: verbs about instruments, bars, splits, dividends, downloads and findings.
 - `runs`: verbs about runs, publications, models, forecasts and drift.
 - `alerts`: verbs about alerts, deliveries and monitored universes.
+- `scores`: verbs about errors, monthly scores and the scorecard.
 - `backtests`: verbs about backtests.
 - `paper`: verbs about the results of the paper's experiment.
 - `migrate`: upgrade of a database to the newest schema.

@@ -72,7 +72,7 @@ class Database:
                     pool_size=size,
                     max_overflow=0,
                     pool_timeout=_WAIT_SECONDS,
-                    # COPY requires UTF-8, whatever the value of PGCLIENTENCODING.
+                    # COPY requires UTF-8, for every value of PGCLIENTENCODING.
                     connect_args={"connect_timeout": 10, "application_name": "bellwether", "client_encoding": "utf8"},
                 )
                 for size in (connections // 2, connections - connections // 2)

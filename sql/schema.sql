@@ -761,7 +761,7 @@ COMMENT ON COLUMN market.finding.symbol IS 'Symbol, see market.instrument; empty
 COMMENT ON COLUMN market.finding.session IS 'Session of the fault, the first one of several; null if unknown.';
 COMMENT ON COLUMN market.finding.rule IS 'Name of the rule, see docs/data.md.';
 COMMENT ON COLUMN market.finding.value IS 'Number that the rule tested, in the unit of the rule; null if it tests none.';
-COMMENT ON COLUMN market.finding.treatment IS 'repaired (the reason says how); excluded (the bar is not used); rejected (the symbol is not used); kept (unusual but possible).';
+COMMENT ON COLUMN market.finding.treatment IS 'repaired (the reason gives the change); excluded (the bar is not used); rejected (the symbol is not used); kept (unusual but possible).';
 COMMENT ON COLUMN market.finding.reason IS 'Explanation, one sentence.';
 COMMENT ON COLUMN market.finding.found_at IS 'Time of the first detection, UTC.';
 COMMENT ON COLUMN market.finding.cleared_at IS 'Time of the first later check without the fault, UTC; null if the fault persists.';
@@ -1061,7 +1061,7 @@ COMMENT ON COLUMN ops.run.universe IS 'Name of the set of symbols: that of the u
 COMMENT ON COLUMN ops.run.origin_month IS 'Last complete month available to the forecasts, first day of the month.';
 COMMENT ON COLUMN ops.run.correction IS '0 for the first published run of a month; each --rerun adds 1. The highest correction is in force.';
 COMMENT ON COLUMN ops.run.as_of IS 'Date of the last event that the run may use.';
-COMMENT ON COLUMN ops.run.known_at IS 'Time of the last knowledge that the run may use, UTC: the end of its own download.';
+COMMENT ON COLUMN ops.run.known_at IS 'Time of the last knowledge that the run may use, UTC: the end of its download.';
 COMMENT ON COLUMN ops.run.status IS 'running; published (all its rows are visible); failed (see message); abandoned (its process ended before the run did).';
 COMMENT ON COLUMN ops.run.mode IS 'Selection of the model: auto, keep, retrain or baseline.';
 COMMENT ON COLUMN ops.run.symbols_requested IS 'Number of symbols in the universe.';
@@ -1185,7 +1185,7 @@ COMMENT ON COLUMN report.finding.symbol IS 'Symbol, see market.instrument; empty
 COMMENT ON COLUMN report.finding.session IS 'Session of the fault, the first one of several; null if unknown.';
 COMMENT ON COLUMN report.finding.rule IS 'Name of the rule, see docs/data.md.';
 COMMENT ON COLUMN report.finding.value IS 'Number that the rule tested, in the unit of the rule; null if it tests none.';
-COMMENT ON COLUMN report.finding.treatment IS 'repaired (the reason says how); excluded (the bar is not used); rejected (the symbol is not used); kept (unusual but possible).';
+COMMENT ON COLUMN report.finding.treatment IS 'repaired (the reason gives the change); excluded (the bar is not used); rejected (the symbol is not used); kept (unusual but possible).';
 COMMENT ON COLUMN report.finding.reason IS 'Explanation, one sentence.';
 COMMENT ON COLUMN report.finding.found_at IS 'Time of the first detection, UTC.';
 

@@ -1,8 +1,9 @@
 """Expected values of a model's drift measures, from its forecasts of past months.
 
-The holdout months cover three years. Their calm or wild market says little about the variation from month to month: on
-the recorded market, the standard deviation of later months was up to three times that of the holdout months. The
-standard deviation is therefore estimated from the fitted months too. Their mean counts only if it is worse.
+The holdout months cover three years. Their calm or wild market carries little information on the variation from month
+to month: on the recorded market, the standard deviation of later months was up to three times that of the holdout
+months. The standard deviation is therefore estimated from the fitted months too. Their mean counts only if it is
+worse.
 """
 
 from collections.abc import Sequence

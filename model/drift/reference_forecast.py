@@ -1,8 +1,8 @@
 """Reference forecast: a forecast from past prices alone, without fitted parameters.
 
-The served forecast is measured against it. The baseline cannot be the reference, because it is often what is served.
-Persistence cannot either: it ignores the volatility of the market, so its loss relative to any forecast that follows
-volatility rises and falls with the market. The quantile q at horizon h is
+The published forecast is measured against it. The baseline cannot be the reference, because it is often the published
+forecast itself. Persistence cannot either: it ignores the volatility of the market, so its loss relative to any
+forecast that follows volatility rises and falls with the market. The quantile q at horizon h is
 
 fast^(1 - w) long_run^w sqrt(h) z_{h,q},  w = long_run_weight sqrt(h)
 

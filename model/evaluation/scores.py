@@ -116,7 +116,7 @@ def scorecard(months: pd.DataFrame, is_changed: "pd.Series[bool]") -> pd.DataFra
 
     Args:
         months: Rows of `forecast.month_score` of all published runs in force, and is_retrospective of the run.
-        is_changed: Whether a row's model version gets scores of its own. All rows count for all versions together.
+        is_changed: Whether a row's model version gets separate scores. All rows count for all versions together.
 
     Returns:
         Rows of `forecast.scorecard` without source and universe; model_version_id is null for all versions together.

@@ -161,7 +161,7 @@ def _month_against_days(returns: Floats, variance: Floats, age: Floats, config: 
     """[N, T] log ratio of the volatility of monthly returns to that of daily returns.
 
     The former is estimated from mean absolute returns. The ratio is negative if daily moves reverse within the month,
-    as with a bounce between bid and ask. It is shrunk towards zero for symbols with a short history.
+    as with a bounce between quotes. It is shrunk towards zero for symbols with a short history.
     """
     half_life = config.ratio_half_life
     absolute = np.maximum(_ewma(np.abs(returns), half_life) / _GAUSSIAN_MEAN, config.smallest_sigma)

@@ -13,7 +13,7 @@ class Treatment(StrEnum):
     """Treatment of the data behind a finding."""
 
     REPAIRED = "repaired"
-    """The bar or an action was changed; the reason says how."""
+    """The bar or an action was changed; the reason gives the change."""
     EXCLUDED = "excluded"
     """The bar is not used."""
     REJECTED = "rejected"

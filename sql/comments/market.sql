@@ -48,7 +48,7 @@ comment on column market.finding.symbol is 'Symbol, see market.instrument; empty
 comment on column market.finding.session is 'Session of the fault, the first one of several; null if unknown.';
 comment on column market.finding.rule is 'Name of the rule, see docs/data.md.';
 comment on column market.finding.value is 'Number that the rule tested, in the unit of the rule; null if it tests none.';
-comment on column market.finding.treatment is 'repaired (the reason says how); excluded (the bar is not used); rejected (the symbol is not used); kept (unusual but possible).';
+comment on column market.finding.treatment is 'repaired (the reason gives the change); excluded (the bar is not used); rejected (the symbol is not used); kept (unusual but possible).';
 comment on column market.finding.reason is 'Explanation, one sentence.';
 comment on column market.finding.found_at is 'Time of the first detection, UTC.';
 comment on column market.finding.cleared_at is 'Time of the first later check without the fault, UTC; null if the fault persists.';

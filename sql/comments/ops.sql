@@ -8,7 +8,7 @@ comment on column ops.run.universe is 'Name of the set of symbols: that of the u
 comment on column ops.run.origin_month is 'Last complete month available to the forecasts, first day of the month.';
 comment on column ops.run.correction is '0 for the first published run of a month; each --rerun adds 1. The highest correction is in force.';
 comment on column ops.run.as_of is 'Date of the last event that the run may use.';
-comment on column ops.run.known_at is 'Time of the last knowledge that the run may use, UTC: the end of its own download.';
+comment on column ops.run.known_at is 'Time of the last knowledge that the run may use, UTC: the end of its download.';
 comment on column ops.run.status is 'running; published (all its rows are visible); failed (see message); abandoned (its process ended before the run did).';
 comment on column ops.run.mode is 'Selection of the model: auto, keep, retrain or baseline.';
 comment on column ops.run.symbols_requested is 'Number of symbols in the universe.';

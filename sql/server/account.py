@@ -56,7 +56,7 @@ def run_command(
         output: Destination of standard output and standard error.
 
     Returns:
-        The completed process, whatever its exit code.
+        The completed process, for any exit code.
     """
     account = server_account()
     return subprocess.run(

@@ -132,7 +132,7 @@ comment on column report.finding.symbol is 'Symbol, see market.instrument; empty
 comment on column report.finding.session is 'Session of the fault, the first one of several; null if unknown.';
 comment on column report.finding.rule is 'Name of the rule, see docs/data.md.';
 comment on column report.finding.value is 'Number that the rule tested, in the unit of the rule; null if it tests none.';
-comment on column report.finding.treatment is 'repaired (the reason says how); excluded (the bar is not used); rejected (the symbol is not used); kept (unusual but possible).';
+comment on column report.finding.treatment is 'repaired (the reason gives the change); excluded (the bar is not used); rejected (the symbol is not used); kept (unusual but possible).';
 comment on column report.finding.reason is 'Explanation, one sentence.';
 comment on column report.finding.found_at is 'Time of the first detection, UTC.';
 

@@ -183,7 +183,7 @@ def test_backtest_names_who_has_no_forecast_of_a_symbol(
     assert warning == "warning: garch has no forecast of YOUNG from 14 of 14 origins: too few returns, or no fit"
 
 
-def test_backtest_of_what_nobody_can_forecast_says_so(tmp_path: Path, index_bars: pd.DataFrame) -> None:
+def test_backtest_without_forecasts_fails(tmp_path: Path, index_bars: pd.DataFrame) -> None:
     """A long history with a hole in it: too few returns for a fit of a symbol's own."""
     early = index_bars["date"].between("2007-11-01", "2008-01-31")
     source = write_prices(tmp_path / "p.csv", index_bars[early | (index_bars["date"] > "2013-01-01")])

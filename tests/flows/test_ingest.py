@@ -20,7 +20,7 @@ def counts(url: str) -> dict[str, int]:
     return {table: query(url, f"select count(*) from {table}")[0][0] for table in tables}
 
 
-def test_ingest_prices_stores_checks_and_says_so(
+def test_ingest_prices_stores_and_checks_bars(
     machine: None, database_url: str, index_bars: pd.DataFrame, tmp_path: Path
 ) -> None:
     faulty = index_bars.copy()
@@ -82,7 +82,7 @@ def test_ingest_prices_goes_on_where_it_was_killed(
     assert kept == first_versions
 
 
-def test_ingest_prices_with_nothing_to_store_says_why(
+def test_ingest_prices_without_bars_gives_the_reason(
     machine: None, database_url: str, index_bars: pd.DataFrame, tmp_path: Path
 ) -> None:
     """Another company's prices under a known symbol: nothing is overwritten."""

@@ -26,7 +26,7 @@ NO_ANSWER = tuple(fault for fault in Fault if fault not in NO_SUCH_DATA)
 
 @pytest.fixture
 def yahoo(machine: pytest.MonkeyPatch, yahoo_server: YahooServer, tmp_path: Path) -> YahooServer:
-    """Every source that a run opens is the real one, asks the loopback server, and does not really wait."""
+    """Every source that a run opens is the real one, requests the loopback server, and does not really wait."""
 
     def open_source(*_: object) -> YahooSource:
         return YahooSource(
@@ -50,7 +50,7 @@ def write_universe(path: Path, symbols: list[str]) -> str:
 
 
 def closes_of(number: int) -> dict[str, float]:
-    """Closes in six significant digits, a level of its own for each symbol."""
+    """Closes in six significant digits, a separate level for each symbol."""
     steps = np.random.default_rng(number).normal(0, 0.01, len(SESSIONS))
     return dict(zip(SESSIONS, np.round((10 + number) * np.exp(steps.cumsum()), 4).tolist(), strict=True))
 
@@ -104,7 +104,7 @@ def test_ingest_prices_of_200_symbols_of_which_40_fail_in_every_way(
 
     for symbol in recovering:
         yahoo.fail(symbol, Fault.NOT_FOUND, times=0)
-    before, asked_before = yahoo.chart_requests, dict(query(database_url, "select symbol, known_at from ops.download"))
+    before, known_before = yahoo.chart_requests, dict(query(database_url, "select symbol, known_at from ops.download"))
     summary = ingest_prices("yahoo", universe=universe)
 
     come = {*healthy, *recovering}
@@ -115,13 +115,13 @@ def test_ingest_prices_of_200_symbols_of_which_40_fail_in_every_way(
     assert stored_closes(database_url) == pytest.approx(expected, rel=1e-12)
     assert yahoo.chart_requests - before <= LIMITS.requests_budget(len(SYMBOLS))
     assert query(database_url, "select count(*) from market.bar_revision") == [(0,)]
-    # A failure says nothing about a symbol: only those of which Yahoo said that it has none may be suspected, later.
+    # A failure implies nothing about a symbol: only those that Yahoo reports as missing may be suspected, later.
     assert query(database_url, "select distinct status from market.instrument") == [("active",)]
-    assert set(asked_before) == set(SYMBOLS)
+    assert set(known_before) == set(SYMBOLS)
 
 
-def test_ingest_prices_asks_for_what_is_missing_only(yahoo: YahooServer, database_url: str, tmp_path: Path) -> None:
-    """The overlap for what is there, everything for what is new, nothing for what can have no newer bar."""
+def test_ingest_prices_requests_missing_bars_only(yahoo: YahooServer, database_url: str, tmp_path: Path) -> None:
+    """The overlap for stored symbols, everything for what is new, nothing for what can have no newer bar."""
     old = closes_of(1)
     today = {**old, f"{NEWEST:%Y-%m-%d}": 11.0}
     yahoo.results |= {"OLD": make_result(old), "DONE": make_result(today)}
@@ -146,7 +146,7 @@ def test_ingest_prices_asks_for_what_is_missing_only(yahoo: YahooServer, databas
 def test_ingest_prices_never_overwrites_a_history_that_yahoo_restated_in_silence(
     yahoo: YahooServer, database_url: str
 ) -> None:
-    """A 4:1 split of which no event tells: the factor is undone, the split is learnt, no bar is revised."""
+    """A 4:1 split without an event: the factor is undone, the split is stored, no bar is revised."""
     old = closes_of(1)
     yahoo.results["A"] = make_result(old)
     ingest_prices("yahoo", symbols=["A"])

@@ -21,7 +21,7 @@ ATTEMPTS = {"ops.run", "ops.download"}
 def test_rerun_after_sigkill_equals_an_undisturbed_run(
     machine: pytest.MonkeyPatch, database_url: str, empty_database_url: str, tmp_path: Path
 ) -> None:
-    """The process is killed in the transaction that publishes the month, when it has written all but the last tables."""
+    """The process is killed in the publishing transaction, after all but the last tables are written."""
     table = "ops.symbol_outcome"
     with writes_blocked(database_url, table):
         process = start_month(f"{AS_OF}", database_url=database_url, home=tmp_path / "killed")

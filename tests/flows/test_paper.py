@@ -104,7 +104,7 @@ def test_paper_on_recorded_months_since_1952_fills_what_is_missing(
         paper(source, directory=tmp_path)
 
 
-def test_paper_says_what_cannot_be(small: pytest.MonkeyPatch, database_url: str, tmp_path: Path) -> None:
+def test_paper_rejects_invalid_requests(small: pytest.MonkeyPatch, database_url: str, tmp_path: Path) -> None:
     with pytest.raises(BadRequestError, match="has no symbol NOPE; it has \\^GSPC, \\^IXIC"):
         paper(symbol="NOPE")
     with pytest.raises(NotEnoughHistoryError, match="received 24 bars"):

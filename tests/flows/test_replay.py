@@ -1,4 +1,4 @@
-"""Replays: the same to the bit whatever has come since, and plain words where they are not."""
+"""Replays: identical to the bit after later downloads, and the differences otherwise."""
 
 from dataclasses import replace
 from datetime import date
@@ -58,7 +58,7 @@ def test_replay_run_of_a_fresh_run_is_identical_to_the_bit(machine: None, databa
 def test_replay_run_stays_identical_when_the_past_is_corrected(
     machine: None, database_url: str, index_bars: pd.DataFrame, tmp_path: Path
 ) -> None:
-    """Five more years, a dividend of 2012 that nobody had told of, and a bar of 2010 corrected."""
+    """Five more years, a late dividend of 2012, and a bar of 2010 corrected."""
     source = write_prices(tmp_path / "p.csv", index_bars[index_bars["date"] <= pd.Timestamp(AS_OF)])
     monthly_forecast(as_of=AS_OF, source=source)
     restated = index_bars.copy()
@@ -100,7 +100,7 @@ def test_replay_run_trains_a_kept_and_fine_tuned_model_once_more_from_its_own_mo
     assert "the run kept its model" in explained
 
 
-def test_replay_run_says_which_row_was_tampered_with(machine: None, database_url: str) -> None:
+def test_replay_run_names_the_changed_row(machine: None, database_url: str) -> None:
     monthly_forecast(as_of=date(2018, 12, 31), source="sample")
     query(
         database_url,

@@ -30,7 +30,7 @@ def test_a_restated_close_is_scored_again_beside_the_first_score(
     """November's last close of one index turns out one per cent higher, after November was scored."""
     path = tmp_path / "p.csv"
     for as_of in (OCTOBER, NOVEMBER):
-        # What is stored already is not asked for again, so the file must not run ahead.
+        # What is stored already is not requested again, so the file must not run ahead.
         until_then = index_bars[index_bars["date"] <= pd.Timestamp(as_of)]
         monthly_forecast(as_of=as_of, source=write_prices(path, until_then))
     first = query(database_url, ERRORS)
@@ -41,7 +41,7 @@ def test_a_restated_close_is_scored_again_beside_the_first_score(
     corrected.loc[is_it, prices] *= 1.01
     monthly_forecast(as_of=DECEMBER, source=write_prices(path, corrected))
     assert query(database_url, ERRORS)[: len(first)] == first
-    # What was said in October for November: the log return is higher by log 1.01. The way to December is not.
+    # The forecast of October for November: the log return is higher by log 1.01. The way to December is not.
     expected = [(date(2018, 10, 1), "SPX", 1, 1, pytest.approx(np.log(1.01)))]
     assert query(database_url, RESTATED) == expected
     assert query(

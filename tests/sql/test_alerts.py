@@ -114,7 +114,7 @@ def test_due_messages_start_with_the_fewest_attempts(store: Store) -> None:
 
 
 def test_change_during_a_delivery_is_a_reminder_afterwards(store: Store) -> None:
-    """The message predates the change, whatever the time of its delivery."""
+    """The message predates the change, for any time of its delivery."""
     store.open_alert(ALERT, now=T0)
     store.use_recipient("a", "json://a", now=T0)
     (message,) = store.read_due_messages("a", reminder_days=7, now=T0 + HOUR)

@@ -139,8 +139,8 @@ def test_backtest_scorecard_agrees_with_other_libraries(store: Store, database_u
         symbols = [f"S{place}" for place in range(6 if number % 3 else 5)]
         actual = rng.normal(0.01, 0.05, len(symbols))
         for forecaster, width in (("hybrid", 0.05), ("baseline", 0.06), ("persistence", 0.09)):
-            centre = rng.normal(0, 0.01, len(symbols)) * (forecaster != "persistence")
-            part = pd.DataFrame(centre[:, None] + width * stats.norm.ppf(LEVELS), columns=QUANTILES)
+            location = rng.normal(0, 0.01, len(symbols)) * (forecaster != "persistence")
+            part = pd.DataFrame(location[:, None] + width * stats.norm.ppf(LEVELS), columns=QUANTILES)
             named = part.assign(symbol=symbols, origin_month=origin, horizon=2, forecaster=forecaster)
             parts.append(named.assign(actual_log_return=actual, naive_mae=0.04, origin_close=1.0))
     forecasts = pd.concat(parts, ignore_index=True)

@@ -1,4 +1,4 @@
-"""COPY in and out: what goes in comes out, whatever it holds."""
+"""COPY in and out preserves every value."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime

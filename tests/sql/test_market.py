@@ -70,9 +70,9 @@ def state(store: Store, database_url: str, symbol: str) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("reported", "expected"),
     [
-        # day said, close: what is known on days 1, 2, 3
+        # day reported, close: what is known on days 1, 2, 3
         ([(1, 10.0), (2, 12.0), (3, 10.0)], [10.0, 12.0, 10.0]),
         ([(1, 10.0), (2, 10.0), (3, 12.0)], [10.0, 10.0, 12.0]),
         ([(1, 10.0), (2, 12.0), (3, 12.0)], [10.0, 12.0, 12.0]),
@@ -80,9 +80,9 @@ def state(store: Store, database_url: str, symbol: str) -> list[Any]:
     ],
 )
 def test_merge_bars_in_any_order_returns_the_same_knowledge(
-    store: Store, database_url: str, said: list[tuple[int, float]], expected: list[float]
+    store: Store, database_url: str, reported: list[tuple[int, float]], expected: list[float]
 ) -> None:
-    downloads = [Download(day, {"2020-02-03": close}) for day, close in said]
+    downloads = [Download(day, {"2020-02-03": close}) for day, close in reported]
     states = []
     for number, order in enumerate(itertools.permutations(downloads)):
         merge(store, symbol := f"S{number}", *order)

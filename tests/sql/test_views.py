@@ -287,7 +287,7 @@ def test_drift_status_is_the_worst_of_the_newest_checks(cursor: Cursor) -> None:
     check(newest, 1, "calibration", "alarm", 4.0)
     check(newest, 1, "staleness", "not_enough_data", None)
     check(older, 1, "loss", "alarm", 5.0)
-    check(older, 3, "loss", "warning", 3.0)  # not watched in the newest month
+    check(older, 3, "loss", "warning", 3.0)  # not checked in the newest month
     check(older, 3, "staleness", "warning", 3.5)
     check(failed, 1, "loss", "ok", 0.0)
     cursor.execute(

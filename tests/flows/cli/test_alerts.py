@@ -111,7 +111,7 @@ def test_alerts_test_reports_the_result_of_each_recipient(
         get_settings.cache_clear()
         code, output, errors = bellwether("alerts", "test")
     assert code == 13
-    assert "1 of 2 recipients did not accept it" in errors
+    assert "1 of 2 recipients did not accept" in errors
     assert "HTTP status 500" in errors
     assert PASSWORD not in output + errors
     assert query(database_url, "select count(*) from ops.alert") == [(0,)]

@@ -63,5 +63,5 @@ def test_adjusted_close_agrees_with_the_recorded_one(shared_data: Path) -> None:
     adjusted = adjusted_close(bars, actions_from_adjusted_close(bars), pd.Timestamp("2018-12-18"))
     ratio = adjusted / bars["adj_close"]
     # The provider adjusts to a later day, which is one factor per symbol.
-    spread = ratio.groupby(bars["symbol"]).agg(lambda group: group.max() / group.min() - 1)
-    assert spread.max() < 1e-4
+    variation = ratio.groupby(bars["symbol"]).agg(lambda group: group.max() / group.min() - 1)
+    assert variation.max() < 1e-4

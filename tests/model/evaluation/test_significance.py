@@ -133,7 +133,7 @@ def test_coverage_p_seldom_rejects_correct_intervals_of_dependent_symbols() -> N
 
 
 @pytest.mark.parametrize("months", [3, 4, 5, 12, 60, 501])
-def test_better_p_is_students_t_from_the_centre_to_the_tails(months: int) -> None:
+def test_better_p_is_students_t_everywhere(months: int) -> None:
     """At one month ahead, for series with a given statistic: deviations with mean zero, shifted."""
     rng = np.random.default_rng(3)
     noise = rng.normal(size=months)

@@ -58,7 +58,7 @@ def test_fall_12_by_hand() -> None:
 
 
 def test_network_inputs_are_in_the_order_of_their_names() -> None:
-    """Every input of one month by its name, worked from 14 months whose values all inputs tell apart."""
+    """Every input of one month by its name, worked from 14 months with a different value of every input."""
     returns = [0.0, *np.linspace(-0.03, 0.05, 13)]
     volatility = np.linspace(0.04, 0.09, 14)
     frame = one_symbol(returns, volatility.tolist())

@@ -85,6 +85,6 @@ def test_compare_candidates_makes_a_version_of_the_selected_one(
     assert rows["model_version_id"].fillna(0).to_dict() == {"keep": 12, "fine_tune": 0, "baseline": 0, "retrain": 0}
     assert rows.index[rows["is_served"]].tolist() == ["fine_tune"]
     assert rows["crps"].tolist() == pytest.approx([0.9, 0.89, 1.0, 1.0])
-    assert "1.11% below that of keep over 26 judged months" in rows.loc["keep", "reason"]
+    assert "1.11% below that of keep over 26 holdout months" in rows.loc["keep", "reason"]
     assert rows.loc["retrain", "reason"].startswith("fine_tune is preferred to retrain")
     assert choice.reason.endswith(evaluate(score(models[1].forecaster, None, None), CONFIG).reason)
