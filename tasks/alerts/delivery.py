@@ -71,7 +71,7 @@ def deliver_alerts(store: Store, settings: Settings) -> list[DeliveryRound]:
         rounds = _deliver_to_all(store, settings, recipients)
         stored = records_of(store.read_report("recipients"))
         if _check_recipients(store, recipients, stored):
-            # A second round tells the working recipients about the failing ones.
+            # A second round informs the working recipients about the failing ones.
             failing = {row["recipient_id"] for row in stored if row["failed_rounds"]}
             working = [recipient for recipient in recipients if recipient.recipient_id not in failing]
             second = {round_.recipient: round_ for round_ in _deliver_to_all(store, settings, working)}

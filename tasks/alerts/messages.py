@@ -265,8 +265,8 @@ def drift_alerts(key: MonthKey, drift_checks: pd.DataFrame, drift_symbols: pd.Da
             f"{' '.join(reasons)}{symbols} A market crisis alone does not cause this alert. Check first for changes of "
             "the program, the source or its prices (report.data_quality, report.input_status). The next run trains a "
             f"new model and publishes it if it is significantly better.{until_then} The alert clears by itself.",
-            "look_deeper_sql": "select horizon, measure, target_month, value, expected, surprise from report.drift_month "
-            f"where source = '{_quoted(key.source)}' and universe = '{_quoted(key.universe)}' "
+            "look_deeper_sql": "select horizon, measure, target_month, value, expected, surprise "
+            f"from report.drift_month where source = '{_quoted(key.source)}' and universe = '{_quoted(key.universe)}' "
             "order by target_month desc, horizon, measure limit 60",
         }
     ]

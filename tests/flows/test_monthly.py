@@ -293,9 +293,10 @@ def test_monthly_forecast_fine_tune_stores_the_parent(machine: None, database_ur
         (date(2015, 6, 1),),
         (date(2015, 7, 1),),
     ]
-    assert query(
-        database_url, "select mode, message like '%as requested%' from ops.run order by run_id"
-    )[1] == ("fine-tune", True)
+    assert query(database_url, "select mode, message like '%as requested%' from ops.run order by run_id")[1] == (
+        "fine-tune",
+        True,
+    )
 
 
 def test_monthly_forecast_uses_the_version_before_a_damaged_one(machine: None, database_url: str) -> None:
