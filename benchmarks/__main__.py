@@ -1,5 +1,6 @@
-"""Runs every benchmark and writes `benchmarks/RESULTS.md`: `make bench`."""
+"""Run the benchmarks and write `benchmarks/RESULTS.md`: `make bench`."""
 
+import os
 import platform
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,13 +11,14 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 
 
 def main() -> None:
-    """Run them one after the other, so that they do not take the machine from each other."""
-    parts = []
+    """Run the benchmarks sequentially, because they would slow each other down."""
+    sections = []
     for benchmark in (bars, ingestion, month, speed, windows, skill, drift):
         print(f"{benchmark.__name__} …", flush=True)
-        parts.append(benchmark.run())
-    heading = f"# Results\n\n`make bench`, {datetime.now(UTC):%Y-%m-%d}, Python {platform.python_version()}, 2 cores.\n"
-    RESULTS.write_text("\n".join([heading, *parts]), encoding="utf-8")
+        sections.append(benchmark.run())
+    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores"
+    heading = f"# Results\n\n`make bench`, {datetime.now(UTC):%Y-%m-%d}, {machine}.\n"
+    RESULTS.write_text("\n".join([heading, *sections]), encoding="utf-8")
     print(RESULTS.read_text(encoding="utf-8"))
 
 

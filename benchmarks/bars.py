@@ -1,4 +1,4 @@
-"""How quickly bars reach the store, beside what most people would write."""
+"""Bars per second into the store, beside pandas and SQLAlchemy."""
 
 import tempfile
 import time
@@ -14,12 +14,12 @@ from sql.server import lifecycle as server
 from sql.store import Store
 
 ROWS = 1_000_000
-PEER_ROWS = 30_000  # the others take half a minute for a million
+COMPARISON_ROWS = 30_000  # the other paths take half a minute for a million
 NO_ACTIONS = pd.DataFrame({"symbol": [], "ex_date": [], "kind": [], "value": []})
 
 
 def make_bars(rows: int) -> pd.DataFrame:
-    """Bars of 100 symbols."""
+    """Simulate bars of 100 symbols."""
     sessions = pd.bdate_range("1990-01-01", periods=rows // 100).astype("datetime64[ns]")
     close = 50 * np.exp(np.cumsum(np.random.default_rng(1).normal(0, 0.01, rows)) % 1)
     frame = pd.DataFrame({"symbol": np.repeat([f"S{n:03d}" for n in range(100)], len(sessions))})
@@ -28,7 +28,7 @@ def make_bars(rows: int) -> pd.DataFrame:
 
 
 def run() -> str:
-    """A table of rows a second."""
+    """Return a table of rows per second."""
     bars = make_bars(ROWS)
     instruments = pd.DataFrame({"symbol": bars["symbol"].unique(), "exchange_mic": "XNYS", "currency_code": "USD"})
     results: dict[str, float] = {}
@@ -48,12 +48,12 @@ def run() -> str:
                         actions=NO_ACTIONS,
                     )
 
-                results["ours, into an empty table"] = _rate(merge)
+                results["Bellwether, into an empty table"] = _rate(merge)
                 before = _row_versions(url)
-                results["ours, the same again"] = _rate(merge)
+                results["Bellwether, the same rows again"] = _rate(merge)
                 written = {table: count - before.get(table, 0) for table, count in _row_versions(url).items()}
                 engine = sa.create_engine(url.replace("postgresql://", "postgresql+psycopg2://"))
-                small = bars.head(PEER_ROWS)
+                small = bars.head(COMPARISON_ROWS)
                 plain = small.assign(known_at=datetime.now(UTC))
                 plain.head(0).to_sql("plain", engine, index=False)
                 results["pandas to_sql"] = _rate(
@@ -76,11 +76,12 @@ def run() -> str:
         [
             "## Bars into Postgres",
             "",
-            "| path | rows a second | times the slowest |",
+            "| path | rows per second | times the slowest |",
             "| --- | ---: | ---: |",
             *lines,
             "",
-            f"{ROWS:,} bars of 100 symbols, the others {PEER_ROWS:,}. Row versions written by the same again: "
+            f"{ROWS:,} bars of 100 symbols; {COMPARISON_ROWS:,} for pandas and SQLAlchemy. "
+            "Row versions written by the same rows again: "
             f"{', '.join(f'{count} in {table}' for table, count in sorted(written.items()))}.",
             "",
         ]
@@ -88,7 +89,7 @@ def run() -> str:
 
 
 def _row_versions(url: str) -> dict[str, int]:
-    """Row versions ever written to the tables of bars and of downloads, by Postgres' own count."""
+    """Read how many row versions Postgres has counted in the tables of bars and of downloads."""
     connection = psycopg2.connect(url)
     with connection.cursor() as cursor:
         cursor.execute("select pg_stat_force_next_flush(), pg_stat_clear_snapshot()")
@@ -102,6 +103,7 @@ def _row_versions(url: str) -> dict[str, int]:
 
 
 def _rate(work: object, rows: int = ROWS) -> float:
+    """Measure the rows per second of a function."""
     start = time.perf_counter()
     work()  # type: ignore[operator]
     return rows / (time.perf_counter() - start)

@@ -1,4 +1,4 @@
-"""The whole recorded daily file from disk to months: how long each step takes, and what became of it."""
+"""The recorded daily file from disk to months: seconds per step and differences from the source's adjusted close."""
 
 import tempfile
 import time
@@ -22,9 +22,9 @@ AS_OF = date(2018, 12, 18)
 
 
 def run() -> str:
-    """A table of seconds, and how far our adjusted close is from the source's."""
+    """Return a table of seconds per step and the largest differences of adjusted closes."""
     if not DATA.exists():
-        return "## A file of 1.4 million bars\n\nNot measured: the recorded market data are not beside the checkout.\n"
+        return "## A file of 1.4 million bars\n\nNot measured: needs recorded market data in ../shared/data.\n"
     seconds: dict[str, float] = {}
 
     def timed(name: str, work: Callable[[], Any]) -> Any:
@@ -46,8 +46,8 @@ def run() -> str:
                 store.upgrade()
                 load = {"source": "file", "instruments": fetched.instruments, "actions": fetched.actions}
                 timed("store", lambda: store.merge_bars(**load, bars=fetched.bars))
-                again = timed("store the same again", lambda: store.merge_bars(**load, bars=fetched.bars))
-                assert (again.added, again.revised, again.actions) == (0, 0, 0)
+                repeated = timed("store the same again", lambda: store.merge_bars(**load, bars=fetched.bars))
+                assert (repeated.added, repeated.revised, repeated.actions) == (0, 0, 0)
                 moment = {"as_of": AS_OF, "known_at": datetime.now(UTC)}
                 bars = timed("read back", lambda: store.read_bars(symbols, **moment))
                 actions = store.read_actions(symbols, **moment)
@@ -57,20 +57,20 @@ def run() -> str:
     screened = timed("check", lambda: screen(bars, actions, *calendar))
     table = month_table("XNYS", date(1962, 1, 1), AS_OF)
     months = timed("build months", lambda: build_months(screened.bars, screened.actions, table, pd.Timestamp(AS_OF)))
-    whole = sum(value for name, value in seconds.items() if name != "store the same again")
-    lines = [f"| {name} | {value:.1f} | {value / whole:.0%} |" for name, value in seconds.items()]
+    total = sum(value for name, value in seconds.items() if name != "store the same again")
+    lines = [f"| {name} | {value:.1f} | {value / total:.0%} |" for name, value in seconds.items()]
     counts = screened.findings["treatment"].value_counts()
     return "\n".join(
         [
             "## A file of 1.4 million bars",
             "",
-            f"{len(bars):,} bars of {len(symbols)} symbols to {len(months):,} months in {whole:.1f} s.",
+            f"{len(bars):,} bars of {len(symbols)} symbols to {len(months):,} months in {total:.1f} s.",
             "",
             "| step | seconds | share |",
             "| --- | ---: | ---: |",
             *lines,
             "",
-            f"Found: {', '.join(f'{count} {name}' for name, count in counts.items())}.",
+            f"Findings: {', '.join(f'{count} {name}' for name, count in counts.items())}.",
             "",
             _distance(bars, actions),
             "",
@@ -79,18 +79,19 @@ def run() -> str:
 
 
 def _distance(bars: pd.DataFrame, actions: pd.DataFrame) -> str:
-    """How far the adjusted close is from the source's, symbol by symbol."""
-    theirs = pd.read_csv(DATA, usecols=["ticker", "date", "adj_close"], keep_default_na=False, na_values=[""])
-    theirs["date"] = pd.to_datetime(theirs["date"]).astype("datetime64[ns]")
-    ours = bars.assign(ours=adjusted_close(bars, actions, pd.Timestamp(AS_OF)))
-    both = ours.merge(theirs, left_on=["symbol", "session"], right_on=["ticker", "date"])
-    # The source's level is that of its download, five years later: only ratios can be compared.
-    ratio = both["ours"] / both["adj_close"]
+    """Compare the adjusted closes with the source's by symbol."""
+    source = pd.read_csv(DATA, usecols=["ticker", "date", "adj_close"], keep_default_na=False, na_values=[""])
+    source["date"] = pd.to_datetime(source["date"]).astype("datetime64[ns]")
+    computed = bars.assign(computed=adjusted_close(bars, actions, pd.Timestamp(AS_OF)))
+    both = computed.merge(source, left_on=["symbol", "session"], right_on=["ticker", "date"])
+    # The source adjusts to the day of its download, five years later, so only ratios can be compared.
+    ratio = both["computed"] / both["adj_close"]
     last = ratio.groupby(both["symbol"]).transform("last")
     worst = (ratio / last - 1).abs().groupby(both["symbol"]).max().sort_values()
     beyond = worst[worst > 1e-4]
     named = ", ".join(f"{symbol} {value:.1e}" for symbol, value in beyond.items())
+    larger = f"; larger: {named}" if named else ""
     return (
-        f"Adjusted close against the source's own: {len(worst) - len(beyond)} of {len(worst)} symbols agree within "
-        f"1e-4 at every bar (median of the worst bars {worst.median():.1e}){f'; beyond it: {named}' if named else ''}."
+        f"Adjusted closes beside the source's: {len(worst) - len(beyond)} of {len(worst)} symbols agree within "
+        f"1e-4 at every bar (median over symbols of the largest difference {worst.median():.1e}){larger}."
     )

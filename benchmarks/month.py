@@ -1,9 +1,9 @@
-"""The whole month at the size its users have: `bellwether run` on simulated universes, seconds per step and memory.
+"""`bellwether run` on simulated universes of realistic size: seconds per step and memory.
 
-The universes are made of the recorded bars in `../shared/data/daily.csv.gz`: each simulated symbol takes, week by
-week, the bars of a random recorded one, so that days keep their market, their ranges and their dividends.
+The universes are resampled from the recorded bars in `../shared/data/daily.csv.gz`. Each simulated symbol takes the
+bars of a random recorded symbol, a new one each week, so that days keep the market's move, ranges and dividends.
 
-    python -m benchmarks.month                       # every size
+    python -m benchmarks.month                       # all sizes
     python -m benchmarks.month make 500 456 PATH     # only the file
 """
 
@@ -27,7 +27,7 @@ SIZES = ((500, 456), (1500, 301))
 """Symbols and months."""
 LAST_SESSION = "2018-11-30"
 SECONDS = 3600
-"""A run that takes longer is ended."""
+"""Time limit of a run."""
 _STEPS = ("fetch", "check", "train", "compare", "forecast", "score", "rescore", "drift", "publish")
 
 
@@ -38,7 +38,7 @@ def simulate_universe(symbols: int, months: int, path: Path, *, seed: int = 1) -
         symbols: Number of symbols, named S00000 and so on.
         months: Complete months, the last one 2018-11.
         path: File to write.
-        seed: Of the choice of a recorded symbol for each symbol and week.
+        seed: Of the recorded symbol of each simulated symbol and week.
     """
     bars = pd.read_csv(SHARED, parse_dates=["date"], keep_default_na=False, na_values=[""])
     first = pd.Timestamp(LAST_SESSION).replace(day=1) - pd.DateOffset(months=months - 1)
@@ -62,16 +62,16 @@ def simulate_universe(symbols: int, months: int, path: Path, *, seed: int = 1) -
     for number in range(symbols):
         donor = rng.integers(close.shape[1], size=week.max() + 1)[week]
         steps = np.nan_to_num(price_return.to_numpy()[rows, donor])
-        own = 40.0 * np.exp(np.cumsum(steps))
+        closes = 40.0 * np.exp(np.cumsum(steps))
         adjusted = 40.0 * np.exp(np.cumsum(np.nan_to_num(total_return.to_numpy()[rows, donor])))
-        previous = np.concatenate([[40.0], own[:-1]])
+        previous = np.concatenate([[40.0], closes[:-1]])
         part = pd.DataFrame(
             {
                 "ticker": f"S{number:05d}",
                 "date": close.index,
                 **{name: previous * values[rows, donor] for name, values in ratio.items()},
-                "close": own,
-                "adj_close": adjusted * own[-1] / adjusted[-1],
+                "close": closes,
+                "adj_close": adjusted * closes[-1] / adjusted[-1],
                 "volume": np.nan_to_num(volume[rows, donor] * 1e6).astype(np.int64),
             }
         )[is_used]
@@ -83,14 +83,13 @@ def simulate_universe(symbols: int, months: int, path: Path, *, seed: int = 1) -
 
 
 def run_month(prices: Path, home: Path, *options: str) -> tuple[dict[str, float], float]:
-    """Run the command on a new home.
+    """Run the command in a new home.
 
     Returns:
-        Seconds of each step, and the largest memory of the command and its child processes in GB (the database's own
-        server is not among them).
+        Seconds per step, and the peak memory of the command and its child processes in GB, without the database server.
 
     Raises:
-        RuntimeError: if the command fails, with the end of its output.
+        RuntimeError: If the command fails; with the end of its output.
     """
     environment = {**os.environ, "BELLWETHER_HOME": str(home), "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
     command = [str(Path(sys.executable).with_name("bellwether")), "run", "--source", f"file:{prices}", *options]
@@ -118,20 +117,20 @@ def run_month(prices: Path, home: Path, *options: str) -> tuple[dict[str, float]
 
 
 class _PeakMemory:
-    """Largest proportional memory of a process and its children, in GB, looked at twice a second."""
+    """Peak proportional memory of a process and its children, in GB, sampled twice per second."""
 
     def __init__(self, pid: int) -> None:
         self._process, self._peak, self._is_done = psutil.Process(pid), 0.0, threading.Event()
-        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread = threading.Thread(target=self._sample, daemon=True)
         self._thread.start()
 
-    def _look(self) -> None:
+    def _sample(self) -> None:
         while not self._is_done.wait(0.5):
             total = 0
             try:
-                for each in (self._process, *self._process.children(recursive=True)):
-                    if each.name() != "postgres":
-                        total += each.memory_full_info().pss
+                for process in (self._process, *self._process.children(recursive=True)):
+                    if process.name() != "postgres":
+                        total += process.memory_full_info().pss
             except psutil.Error:
                 continue
             self._peak = max(self._peak, total / 1e9)
@@ -143,12 +142,12 @@ class _PeakMemory:
 
 
 def run() -> str:
-    """A table with a row for each size."""
+    """Return a table with a row per size."""
     if not SHARED.is_file():
         return "## The whole month\n\nNot measured: needs recorded market data in ../shared/data.\n"
     rows = {}
     for symbols, months in SIZES:
-        # Not a home of ours: as root, the embedded server runs as another user.
+        # Readable for all, because root runs the embedded server as another user.
         with TemporaryDirectory(prefix="bellwether-month-") as name:
             directory = Path(name)
             directory.chmod(0o755)
@@ -162,11 +161,11 @@ def run() -> str:
     names = list(dict.fromkeys(step for seconds, _ in rows.values() for step in seconds))
     lines = [f"| symbols × months | {' | '.join(names)} | peak GB |", f"| --- |{' ---: |' * (len(names) + 1)}"]
     for (symbols, months), (seconds, peak) in rows.items():
-        cells = [f"{seconds[each]:.0f}" if each in seconds else "" for each in names]
+        cells = [f"{seconds[step]:.0f}" if step in seconds else "" for step in names]
         lines.append(f"| {symbols:,} × {months} | {' | '.join(cells)} | {peak:.1f} |")
     text = (
-        "`bellwether run` on a new database, in seconds per step. The symbols are simulated from recorded bars. The "
-        "first step includes the start of Prefect and Postgres; the memory is that of the command and its workers."
+        "`bellwether run` on a new database, in seconds per step. The symbols are resampled from recorded bars. The "
+        "first step includes the start of Prefect and Postgres. The memory includes worker processes."
     )
     return "\n".join(["## The whole month", "", text, "", *lines, ""])
 

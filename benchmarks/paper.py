@@ -1,7 +1,7 @@
-"""Settings tried for the paper's networks, within its protocol: `python -m benchmarks.paper daily`, or `monthly`.
+"""Training settings tried for the paper's networks: `python -m benchmarks.paper daily`, or `monthly`.
 
-Each is the hybrid on the sample's S&P 500, scale fitted on everything as published, with the seeds 1 and 2. They are
-chosen by the validation part, which is cut from the training part; errors on the test part are printed for the reader.
+Each setting trains the hybrid on the sample's S&P 500, with the scaler fitted on all data as published and the seeds 1
+and 2. The validation part, which is cut from the training part, selects the setting. Test errors are printed as well.
 """
 
 import sys
@@ -42,9 +42,9 @@ ATTEMPTS: dict[Interval, list[dict[str, Any]]] = {
 
 
 def main(interval: Interval) -> None:
-    """Print a line for each, as soon as it is known."""
+    """Print a line per setting as soon as it is trained."""
     names = list(DAILY)
-    print("| " + " | ".join([*names, "others", "validation RMSE", "MAE", "MSE", "RMSE", "passes"]) + " |")
+    print("| " + " | ".join([*names, "others", "validation RMSE", "MAE", "MSE", "RMSE", "epochs"]) + " |")
     for attempt in ATTEMPTS[interval]:
         config = replace(CONFIGS[interval], seeds=(1, 2), **attempt)
         experiment = read_series.fn(_plan(interval, config)).experiments[0]
@@ -53,13 +53,13 @@ def main(interval: Interval) -> None:
                 pool.submit(train_paper_network, experiment, config, kind="hybrid", seed=seed) for seed in config.seeds
             ]
             trained = [future.result() for future in futures]
-        losses = [each.curve[each.best_epoch - 1].validation_loss for each in trained]
-        errors = [score(experiment, each.forecast) for each in trained]
+        losses = [result.curve[result.best_epoch - 1].validation_loss for result in trained]
+        errors = [score(experiment, result.forecast) for result in trained]
         cells = [f"{attempt[name]:g}" for name in names]
         cells.append(", ".join(f"{name} {value:g}" for name, value in attempt.items() if name not in names))
         cells.append(f"{np.sqrt(np.mean(losses)):.4f}")
-        cells += [f"{np.mean([each[name] for each in errors]):.{digits}f}" for name, digits in _SHOWN.items()]
-        cells.append(" and ".join(str(len(each.curve)) for each in trained))
+        cells += [f"{np.mean([error[name] for error in errors]):.{digits}f}" for name, digits in _SHOWN.items()]
+        cells.append(" and ".join(str(len(result.curve)) for result in trained))
         print("| " + " | ".join(cells) + " |", flush=True)
 
 

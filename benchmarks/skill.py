@@ -1,6 +1,7 @@
-"""How much better than the random walk and other peers: fitted once on nothing after 2003-12, to 2017-11.
+"""Skill of the forecasts against the random walk and other forecasters, trained once on months up to 2003-12.
 
-On the 128 symbols of ../shared/data/daily.csv.gz, by CRPS of the cumulative log return; skipped where that is absent.
+Measured by the CRPS of the cumulative log return of the 128 symbols of ../shared/data/daily.csv.gz, for origins from
+2003-12 to 2017-11.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks import peers
+from benchmarks import benchmark_forecasters
 from model.bars.months import build_months
 from model.config import ForecasterConfig
 from model.evaluation.backtest import score_origins
@@ -32,11 +33,11 @@ PERIODS = (
     ("2014-2017", "2013-12", "2017-11"),
 )
 HORIZONS = (1, 3, 6, 12)
-TERCILES = ("calm", "middle", "wild")
+TERCILES = ("low", "middle", "high")
 
 
 def read_months() -> pd.DataFrame:
-    """Months of the recorded symbols."""
+    """Build the months of the recorded symbols."""
     source = open_source(f"file:{DATA}")
     listed = source.instruments()
     assert listed is not None
@@ -47,9 +48,9 @@ def read_months() -> pd.DataFrame:
 
 
 def run() -> str:
-    """Tables of skill, of coverage and of the median."""
+    """Return tables of skill, of coverage and of the median."""
     if not DATA.exists():
-        return "## Skill\n\nNot measured: the recorded market data are not beside the checkout.\n"
+        return "## Skill\n\nNot measured: needs recorded market data in ../shared/data.\n"
     config = ForecasterConfig()
     months = read_months()
     panel = make_panel(months, config)
@@ -59,15 +60,17 @@ def run() -> str:
     scored = score_origins(forecaster, panel, origins)
     losses = scored.groupby(["horizon", "origin_month", "forecaster"])["crps"].mean().unstack("forecaster")
     end = len(past.months) - 1
-    losses["ewma"] = _mean_crps(panel, origins, peers.pooled_ewma(months, panel, origins, end, config), config)
-    losses["garch"] = _mean_crps(panel, origins, peers.garch(panel, origins, end, config), config)
-    epochs = ", ".join(str(each) for each in forecaster.trained["epochs"])
+    losses["ewma"] = _mean_crps(
+        panel, origins, benchmark_forecasters.pooled_ewma(months, panel, origins, end, config), config
+    )
+    losses["garch"] = _mean_crps(panel, origins, benchmark_forecasters.garch(panel, origins, end, config), config)
+    epochs = ", ".join(str(count) for count in forecaster.trained["epochs"])
     return "\n".join(
         [
             "## Skill against the random walk",
             "",
-            f"CRPS, by how much below the random walk's; in brackets the one-sided HLN p of the hybrid against it. "
-            f"Epochs of the seeds: {epochs}.",
+            "1 - CRPS / CRPS of the random walk. In brackets: one-sided Harvey-Leybourne-Newbold p of the hybrid "
+            f"against the column's forecaster. Epochs of the seeds: {epochs}.",
             "",
             *_skill_table(losses),
             "",
@@ -75,11 +78,11 @@ def run() -> str:
             "",
             *_period_table(losses),
             "",
-            "Share of returns that the hybrid's intervals held, by the symbol's place in the month's volatilities:",
+            "Coverage of the hybrid's intervals, by tercile of the symbol's volatility in the month:",
             "",
             *_coverage_table(scored, panel),
             "",
-            "Error of the median over that of persistence with the symbol's own mean return so far, and with none:",
+            "Error of the median relative to persistence with drift (the symbol's mean past return) and to no change:",
             "",
             *_median_table(scored, panel, origins, config),
             "",
@@ -88,7 +91,7 @@ def run() -> str:
 
 
 def _mean_crps(panel: Panel, origins: Sequence[int], forecast: np.ndarray, config: ForecasterConfig) -> pd.Series:
-    """Mean over symbols by horizon and origin_month of a peer's quantiles [N, O, H, Q]."""
+    """Return the mean CRPS over symbols, by horizon and origin_month, of quantiles [N, O, H, Q]."""
     actual = panel.y[:, list(origins)]
     loss = crps(actual=actual, quantiles=forecast, levels=config.quantile_levels)
     loss = np.where(panel.known[:, list(origins), None], loss, np.nan)
@@ -100,11 +103,11 @@ def _skill_table(losses: pd.DataFrame) -> list[str]:
     names = ("ewma", "garch", "baseline", "hybrid")
     lines = ["| months ahead | pooled EWMA | GARCH(1,1) | baseline | hybrid |", "| ---: |" + " ---: |" * len(names)]
     for h in HORIZONS:
-        own = losses.loc[h]
+        group = losses.loc[h]
         cells = []
         for name in names:
-            gain = skill(loss=own[name], reference=own["persistence"])
-            p = compare(loss=own["hybrid"], reference=own[name], horizon=h).p_one_sided
+            gain = skill(loss=group[name], reference=group["persistence"])
+            p = compare(loss=group["hybrid"], reference=group[name], horizon=h).p_one_sided
             cells.append(f"{gain:.2%}" if name == "hybrid" else f"{gain:.2%} ({p:.3f})")
         lines.append(f"| {h} | " + " | ".join(cells) + " |")
     return lines
@@ -120,33 +123,36 @@ def _period_table(losses: pd.DataFrame) -> list[str]:
 
 
 def _coverage_table(scored: pd.DataFrame, panel: Panel) -> list[str]:
-    own = scored[scored["forecaster"] == "hybrid"]
+    hybrid = scored[scored["forecaster"] == "hybrid"]
     sigma = pd.DataFrame(panel.sigma.T, index=panel.months, columns=list(panel.symbols))
-    place = np.ceil(sigma.rank(axis=1, pct=True) * len(TERCILES)).unstack()
-    tercile = place.rename("tercile").rename_axis(["symbol", "origin_month"])
-    own = own.join(tercile, on=["symbol", "origin_month"])
+    rank = np.ceil(sigma.rank(axis=1, pct=True) * len(TERCILES)).unstack()
+    tercile = rank.rename("tercile").rename_axis(["symbol", "origin_month"])
+    hybrid = hybrid.join(tercile, on=["symbol", "origin_month"])
     heading = "| months ahead | interval | all | " + " | ".join(TERCILES) + " |"
     lines = [heading, "| ---: | ---: |" + " ---: |" * 4]
     for h in HORIZONS:
-        rows = own[own["horizon"] == h]
+        rows = hybrid[hybrid["horizon"] == h]
         for level in (80, 95):
-            held = rows.groupby("tercile")[f"is_covered_{level}"].mean()
-            cells = [rows[f"is_covered_{level}"].mean(), *held]
+            covered = rows.groupby("tercile")[f"is_covered_{level}"].mean()
+            cells = [rows[f"is_covered_{level}"].mean(), *covered]
             lines.append(f"| {h} | {level} % | " + " | ".join(f"{cell:.1%}" for cell in cells) + " |")
     return lines
 
 
 def _median_table(scored: pd.DataFrame, panel: Panel, origins: Sequence[int], config: ForecasterConfig) -> list[str]:
     actual = panel.y[:, list(origins)]
-    errors = {"drift": peers.drift(panel, origins, config) - actual, "none": -actual}
-    own = scored[scored["forecaster"] == "hybrid"]
-    lines = ["| months ahead | RMSE / drift | MAE / drift | RMSE / none | MAE / none |", "| ---: |" + " ---: |" * 4]
+    errors = {"drift": benchmark_forecasters.drift(panel, origins, config) - actual, "none": -actual}
+    hybrid = scored[scored["forecaster"] == "hybrid"]
+    lines = [
+        "| months ahead | RMSE / drift | MAE / drift | RMSE / no change | MAE / no change |",
+        "| ---: |" + " ---: |" * 4,
+    ]
     for h in HORIZONS:
-        error = own.loc[own["horizon"] == h, "error"].to_numpy()
+        error = hybrid.loc[hybrid["horizon"] == h, "error"].to_numpy()
         cells = []
         for name in ("drift", "none"):
-            theirs = errors[name][..., h - 1][panel.known[:, list(origins)]]
-            theirs = theirs[np.isfinite(theirs)]
-            cells += [np.sqrt(np.mean(error**2) / np.mean(theirs**2)), np.mean(np.abs(error)) / np.mean(np.abs(theirs))]
+            other = errors[name][..., h - 1][panel.known[:, list(origins)]]
+            other = other[np.isfinite(other)]
+            cells += [np.sqrt(np.mean(error**2) / np.mean(other**2)), np.mean(np.abs(error)) / np.mean(np.abs(other))]
         lines.append(f"| {h} | " + " | ".join(f"{cell:.4f}" for cell in cells) + " |")
     return lines

@@ -1,4 +1,4 @@
-"""How long the forecaster takes, and what memory, on 500 symbols × 400 months made at random."""
+"""Seconds and memory of training and forecasting on simulated months."""
 
 import json
 import subprocess
@@ -23,7 +23,7 @@ SIZES = (500, 1500, 5000)
 
 
 def make_months(symbols: int, months: int = MONTHS) -> pd.DataFrame:
-    """Months with volatility that clusters, as `model.bars.months.build_months` gives them."""
+    """Simulate months with clustered volatility, in the columns of `model.bars.months.build_months`."""
     rng = np.random.default_rng(1)
     log_sigma = np.zeros((symbols, months))
     for t in range(1, months):
@@ -49,9 +49,9 @@ def make_months(symbols: int, months: int = MONTHS) -> pd.DataFrame:
 
 
 def measure(symbols: int) -> dict[str, float]:
-    """Seconds of each step and the peak of this process's memory.
+    """Measure the seconds of each step and the peak memory of this process.
 
-    Training runs all its passes for all seeds, for the largest sizes two passes for one: the curve is that of a pass.
+    Training runs all epochs of all seeds; for the larger sizes, two epochs of one seed.
     """
     import resource
 
@@ -66,12 +66,12 @@ def measure(symbols: int) -> dict[str, float]:
     seconds["features"] = time.perf_counter() - clock
     split = split_origins(len(panel.months), config)
     clock = time.perf_counter()
-    # Random months never let it stop early; the patience makes sure that it does not.
+    # The patience rules out early stopping, which random months would make unlikely.
     forecaster = train(panel, split, replace(config, patience=config.epochs))
     seconds["training"] = time.perf_counter() - clock
-    seconds["passes"] = config.epochs * len(config.seeds)
+    seconds["epochs"] = config.epochs * len(config.seeds)
     if symbols == SIZES[0]:
-        seconds["training, side by side"] = _train_side_by_side(panel, split, replace(config, patience=config.epochs))
+        seconds["parallel training"] = _train_in_parallel(panel, split, replace(config, patience=config.epochs))
     clock = time.perf_counter()
     fine_tune(forecaster, panel, split)
     seconds["fine-tuning"] = time.perf_counter() - clock
@@ -81,8 +81,8 @@ def measure(symbols: int) -> dict[str, float]:
     return seconds | {"peak GB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}
 
 
-def _train_side_by_side(panel: Panel, split: Split, config: ForecasterConfig) -> float:
-    """Seconds of the same training as a month does it: in a flow, a process for each network."""
+def _train_in_parallel(panel: Panel, split: Split, config: ForecasterConfig) -> float:
+    """Measure the same training in a flow, with a process per network."""
     with TemporaryDirectory(ignore_cleanup_errors=True) as home:
         prepare_prefect(Path(home), log_level="CRITICAL")
         from prefect import flow
@@ -99,7 +99,7 @@ def _train_side_by_side(panel: Panel, split: Split, config: ForecasterConfig) ->
 
 
 def run() -> str:
-    """A table, each size in a process of its own so that its memory is its own."""
+    """Return a table; each size is measured in a new process, which separates the memory."""
     rows = {}
     for symbols in SIZES:
         command = [sys.executable, "-m", "benchmarks.speed", str(symbols)]
@@ -114,8 +114,8 @@ def run() -> str:
         [
             f"## Speed, {MONTHS} months, seconds",
             "",
-            "Training includes the fit of the traditional part and runs all its passes; side by side, its two networks "
-            "have a process each, whose start is included. Fine-tuning takes two passes over ten years.",
+            "Training includes the fit of the baseline and runs all epochs. Parallel training has a process per "
+            "network, whose start is included. Fine-tuning has two epochs of ten years.",
             "",
             *lines,
             "",

@@ -1,7 +1,7 @@
-"""The same network trained the usual way, on a window of 60 months for each target, beside whole sequences.
+"""Training on windows of 60 months, one per target, beside training on whole sequences.
 
-Same recorded months up to 2003-12, same inputs, loss, layers and optimiser; only the reading differs. The windows are
-given two passes, which take as long as dozens of ours.
+Months, inputs, loss, layers and optimizer are the same. Windows have two epochs, which take as long as dozens of epochs
+of whole sequences.
 """
 
 import itertools
@@ -29,16 +29,16 @@ SYMBOLS = 500
 
 
 def run() -> str:
-    """Tables of what a target costs, on 500 symbols × 400 months, and of the validation loss, on recorded months."""
+    """Return the cost per month on simulated months and the validation loss on recorded months."""
     load_library()
     config = ForecasterConfig()
     panel = make_panel(make_months(SYMBOLS), config)
-    lesson = _lesson(panel, split_origins(len(panel.months), config), config)
-    months = int((lesson.train_weight > 0).any(axis=2).sum())
-    costs = {"whole sequences": _train_on_sequences(lesson, config)[0]}
+    training_set = _make_training_set(panel, split_origins(len(panel.months), config), config)
+    months = int((training_set.train_weight > 0).any(axis=2).sum())
+    costs = {"whole sequences": _train_on_sequences(training_set, config)[0]}
     for batch in BATCHES:
         name = f"windows of {WINDOW} months, batches of {batch}"
-        costs[name] = _train_on_windows(lesson, config, batch, steps=STEPS)[0]
+        costs[name] = _train_on_windows(training_set, config, batch, steps=STEPS)[0]
     cheapest = min(costs.values())
     lines = [
         f"| {name} | {cost:.1f} | {1e6 * cost / months:.0f} | {cost / cheapest:.0f} |" for name, cost in costs.items()
@@ -47,10 +47,10 @@ def run() -> str:
         [
             "## Whole sequences against windows",
             "",
-            f"{SYMBOLS} symbols × {MONTHS} months, {months:,} of them to learn from, with 12 targets each; a pass of "
-            f"windows is reckoned from {STEPS} steps. Keras' own batch is 32.",
+            f"{SYMBOLS} symbols × {MONTHS} months, {months:,} of them training rows, with 12 targets each. An epoch of "
+            f"windows is extrapolated from {STEPS} steps. Keras' default batch is 32.",
             "",
-            "| training | seconds a pass | µs a month | times ours |",
+            "| training | seconds per epoch | µs per month | times the fastest |",
             "| --- | ---: | ---: | ---: |",
             *lines,
             "",
@@ -61,50 +61,51 @@ def run() -> str:
 
 def _validation_losses(config: ForecasterConfig) -> list[str]:
     if not DATA.exists():
-        return ["Validation losses not measured: the recorded market data are not beside the checkout.", ""]
+        return ["Validation losses not measured: needs recorded market data in ../shared/data.", ""]
     panel = make_panel(read_months(), config).until(END)
-    lesson = _lesson(panel, split_origins(len(panel.months), config, has_holdout=False), config)
-    ours, windows = _train_on_sequences(lesson, config)[1], _train_on_windows(lesson, config, 256, passes=2)[1]
+    training_set = _make_training_set(panel, split_origins(len(panel.months), config, has_holdout=False), config)
+    sequences = _train_on_sequences(training_set, config)[1]
+    windows = _train_on_windows(training_set, config, 256, epochs=2)[1]
     return [
-        "Best validation loss on the recorded months up to 2003-12, of the baseline's: "
-        f"{min(ours):.4f} in {len(ours)} passes over whole sequences, "
-        f"{min(windows):.4f} in {len(windows)} over windows.",
+        "Lowest validation loss on the recorded months up to 2003-12, relative to the baseline: "
+        f"{min(sequences):.4f} in {len(sequences)} epochs of whole sequences, "
+        f"{min(windows):.4f} in {len(windows)} epochs of windows.",
         "",
     ]
 
 
-def _lesson(panel: Panel, split: Split, config: ForecasterConfig) -> TrainingSet:
+def _make_training_set(panel: Panel, split: Split, config: ForecasterConfig) -> TrainingSet:
     rows = panel.inputs[:, split.train][panel.known[:, split.train]]
     inputs = standardise(panel.inputs, rows.mean(axis=0), rows.std(axis=0) + 1e-6)
     return make_training_set(panel, split, fit_baseline(panel, split.fitted, config), inputs, config)
 
 
-def _train_on_sequences(lesson: TrainingSet, config: ForecasterConfig) -> tuple[float, list[float]]:
-    """Seconds a pass, its validation included, without the first, which also compiles; validation losses."""
-    seen: list[tuple[float, float]] = []
+def _train_on_sequences(training_set: TrainingSet, config: ForecasterConfig) -> tuple[float, list[float]]:
+    """Return seconds per epoch, with validation and without the first, which also compiles; and validation losses."""
+    epochs: list[tuple[float, float]] = []
     train_network(
-        lesson,
+        training_set,
         replace(config, patience=config.epochs),
         seed=1,
-        on_epoch=lambda epoch: seen.append((time.perf_counter(), epoch.validation_loss)),
+        on_epoch=lambda epoch: epochs.append((time.perf_counter(), epoch.validation_loss)),
     )
-    return (seen[-1][0] - seen[0][0]) / (len(seen) - 1), [loss for _, loss in seen]
+    return (epochs[-1][0] - epochs[0][0]) / (len(epochs) - 1), [loss for _, loss in epochs]
 
 
 def _train_on_windows(
-    lesson: TrainingSet, config: ForecasterConfig, batch_size: int, *, passes: int = 1, steps: int | None = None
+    training_set: TrainingSet, config: ForecasterConfig, batch_size: int, *, epochs: int = 1, steps: int | None = None
 ) -> tuple[float, list[float]]:
-    """Seconds a pass, without the compilation, reckoned from so many `steps` if given; validation losses."""
+    """Return seconds per epoch, without compilation and from the given `steps` only; and validation losses."""
     import keras
     import tensorflow as tf
 
     keras.utils.set_random_seed(1)
-    network = build_network(lesson.inputs.shape[2], config)
+    network = build_network(training_set.inputs.shape[2], config)
     optimizer = keras.optimizers.AdamW(config.learning_rate, weight_decay=config.weight_decay, clipnorm=1.0)
     levels = tf.constant(config.quantile_levels, tf.float32)
-    location = tf.constant(lesson.location, tf.float32)
-    standardised_quantiles = tf.constant(lesson.standardised_quantiles, tf.float32)
-    padded = np.pad(lesson.inputs, ((0, 0), (WINDOW - 1, 0), (0, 0))).astype(np.float32)
+    location = tf.constant(training_set.location, tf.float32)
+    standardised_quantiles = tf.constant(training_set.standardised_quantiles, tf.float32)
+    padded = np.pad(training_set.inputs, ((0, 0), (WINDOW - 1, 0), (0, 0))).astype(np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW, axis=1)  # [N, T, F, WINDOW]
 
     def loss_of(batch: tuple[Any, ...], training: bool) -> Any:
@@ -135,24 +136,28 @@ def _train_on_windows(
         for rows in np.array_split(order, max(1, len(order) // size)):
             at = np.unravel_index(rows, weight.shape[:2])
             window = np.ascontiguousarray(windows[at].transpose(0, 2, 1))
-            parts = (window, lesson.scale[at], lesson.target[at], weight[at])
+            parts = (window, training_set.scale[at], training_set.target[at], weight[at])
             yield tuple(tf.constant(part, tf.float32) for part in parts)
 
-    train_rows = np.flatnonzero((lesson.train_weight > 0).any(axis=2))
-    validation_rows = np.flatnonzero((lesson.validation_weight > 0).any(axis=2))
+    train_rows = np.flatnonzero((training_set.train_weight > 0).any(axis=2))
+    validation_rows = np.flatnonzero((training_set.validation_weight > 0).any(axis=2))
     rng = np.random.default_rng(1)
-    step(next(iter(batches(lesson.train_weight, train_rows[:batch_size], batch_size))))
+    step(next(iter(batches(training_set.train_weight, train_rows[:batch_size], batch_size))))
     count = max(1, len(train_rows) // batch_size)
     start = time.perf_counter()
     if steps is not None:
-        for batch in itertools.islice(batches(lesson.train_weight, rng.permutation(train_rows), batch_size), steps):
+        for batch in itertools.islice(
+            batches(training_set.train_weight, rng.permutation(train_rows), batch_size), steps
+        ):
             step(batch)
         return (time.perf_counter() - start) / steps * count, []
     losses, seconds = [], 0.0
-    for _ in range(passes):
+    for _ in range(epochs):
         start = time.perf_counter()
-        for batch in batches(lesson.train_weight * count, rng.permutation(train_rows), batch_size):
+        for batch in batches(training_set.train_weight * count, rng.permutation(train_rows), batch_size):
             step(batch)
         seconds += time.perf_counter() - start
-        losses.append(sum(float(validate(batch)) for batch in batches(lesson.validation_weight, validation_rows, 2048)))
-    return seconds / passes, losses
+        losses.append(
+            sum(float(validate(batch)) for batch in batches(training_set.validation_weight, validation_rows, 2048))
+        )
+    return seconds / epochs, losses

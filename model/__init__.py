@@ -5,7 +5,8 @@ that the caller passes. TensorFlow and Keras are imported only by `forecaster.ne
 `paper.training`, inside the functions that need them.
 
 - `config`: every scientific choice, in frozen dataclasses.
-- `bars`: daily bars, splits and dividends to months.
+- `frames`: the schema of every frame, and the check of a frame against it.
+- `bars`: daily bars, splits and dividends; adjustment, months and rebasing.
 - `quality`: rules that repair or reject bars and actions.
 - `forecaster`: features, baseline, network, training and the forecast.
 - `evaluation`: scores, significance, the gate, backtests and benchmark forecasters.

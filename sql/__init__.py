@@ -1,13 +1,24 @@
-"""Everything Postgres knows, and the one door to it.
+"""Everything about Postgres: migrations, views, statements, and one Python interface.
 
-- `store`: the door. Verbs with frames in and out; no other room sees a connection.
-- `server`: the life cycle of the embedded server, used when no `DATABASE_URL` is set.
-- `upgrade`: brings a database to the newest schema: migrations first, then views, then grants.
-- `migrations/versions/`: numbered steps, each a `.sql` file named after its change. To change a table, add a step.
-- `views/`: the `report` schema, dropped and rebuilt after every migration, in the order of the file names. To change
-  what an analyst sees, edit a view.
-- `queries/`: the statements behind the verbs, one file each, looked up by name.
+- `store`: `Store`, the interface of the other rooms: verbs with frames in and out, one transaction each.
+- `connection`: `Database`, the base of all verbs: connection pools, locks, parameters and error messages.
+- `copy`: frames to and from Postgres by COPY.
+- `market`: verbs about instruments, bars, splits, dividends, downloads and findings.
+- `runs`: verbs about runs, publications, models, forecasts and drift.
+- `alerts`: verbs about alerts, deliveries and monitored universes.
+- `backtests`: verbs about backtests.
+- `paper`: verbs about the results of the paper's experiment.
+- `migrate`: upgrade of a database to the newest schema.
+- `schema`: generator of `schema.sql`, the newest schema as one readable file.
 
-This room imports no other room. Statements take parameters; the only names put together in Python are table and column
-names, quoted by the driver.
+Packages and folders:
+
+- `server`: the embedded server, used when no `DATABASE_URL` is set.
+- `migrations`: numbered steps from an empty database. To change a table, add a step.
+- `comments/`: comments of schemas, tables and columns, with units. To change one, edit the file.
+- `views/`: the schema `report`, rebuilt in the order of the file names. To change a view, edit the file.
+- `queries`: the statements of the verbs, one file each, in folders by subject.
+
+This package imports no other room. Statements take parameters; Python composes only names of tables and columns, quoted
+by the driver.
 """

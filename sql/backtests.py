@@ -1,4 +1,4 @@
-"""The door's verbs about backtests."""
+"""Verbs about backtests."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from sql.scores import ScoreVerbs
 
 @dataclass(frozen=True, kw_only=True)
 class Backtest:
-    """What a backtest was, as stored."""
+    """Parameters of a finished backtest; see the columns of `forecast.backtest`."""
 
     source: str
     universe: str
@@ -33,24 +33,24 @@ class Backtest:
 
 
 class BacktestVerbs(ScoreVerbs):
-    """What a backtest reads and leaves."""
+    """Storage of backtests."""
 
     def read_clock(self) -> datetime:
-        """This moment by the database's clock, by which it says when a bar was learnt of; UTC."""
+        """Read the database's clock, which also sets the `known_at` of bars; UTC."""
         row = self._read_one("clock")
         assert row is not None  # noqa: S101  a select without a table has one row
         moment: datetime = row["moment"]
         return moment
 
     def add_backtest(self, backtest: Backtest, errors: pd.DataFrame) -> int:
-        """Write a finished backtest with its errors and scores, all of it or nothing.
+        """Store a finished backtest with its errors and scores in one transaction.
 
         Args:
-            backtest: What it was.
-            errors: Columns of `forecast.backtest_error` but for the two numbers of its owner.
+            backtest: Its parameters.
+            errors: Columns of `forecast.backtest_error` without model_version_id and backtest_id.
 
         Returns:
-            Its number.
+            Number of the backtest.
         """
         row = {**vars(backtest), "forecasters": list(backtest.forecasters)}
         row |= {"config": Json(backtest.config), "software": Json(backtest.software)}

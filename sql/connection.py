@@ -1,4 +1,4 @@
-"""What every verb of the door stands on: the connection, statements with parameters, frames in and out."""
+"""The base of all verbs: connections, locks, statements with parameters, frames as results, and error messages."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,50 +16,54 @@ from sqlalchemy.exc import ArgumentError, DBAPIError
 from sql.copy import copy_out, open_cursor
 from sql.queries import statement
 
-# Types of frame columns by pg_type's number; integers and booleans can be null, so they stay as they come.
+# Column types by the type's oid in pg_type. Integers and booleans are converted only if no value is null.
 _FRAME_TYPES = {701: "float64", 1082: "datetime64[ns]"}
 _FRAME_TYPES_WITHOUT_NULLS = {16: "bool", 20: "int64", 21: "int64", 23: "int64"}
 
-# Numpy scalars come out of frames everywhere; the driver knows only Python's own.
+# Frames yield numpy scalars, which the driver cannot adapt.
 register_adapter(np.float64, lambda value: AsIs("'NaN'::float8" if np.isnan(value) else repr(float(value))))
 register_adapter(np.int64, lambda value: AsIs(int(value)))
 register_adapter(np.bool_, lambda value: AsIs(bool(value)))
 
 
 class StoreUnavailableError(RuntimeError):
-    """The database cannot be reached or is not fit for use; one sentence, without a secret."""
+    """The database is unreachable or unusable; the message is one sentence without secrets."""
 
 
 CONNECTIONS = 8
-"""Connections that a store opens at most: one half for transactions, the other for locks."""
+"""Default maximum of open connections: half for transactions, half for locks."""
 _WAIT_SECONDS = 600
-"""A thread waits so long for a connection that others use, which is longer than any transaction takes."""
+"""Maximum wait of a thread for a free connection; longer than any transaction."""
 
 
-class Door:
-    """A database, reached by transactions of one verb each.
+class Database:
+    """A database with one transaction per verb.
 
     Args:
-        url: Its address.
-        connections: Most that are open at once, at least 2. A lock has a connection to itself for as long as it is
-            held, so locks have a pool of their own: threads that hold locks never wait for each other's transactions.
+        url: URL of the database, `postgresql://user:password@host:port/name`.
+        connections: Maximum number of open connections, at least 2. A held lock occupies a connection, so locks have a
+            separate pool: threads that hold locks never wait for the transactions of other threads.
+
+    Raises:
+        ValueError: if `connections` is below 2.
+        StoreUnavailableError: if `url` is invalid.
     """
 
     def __init__(self, url: str, *, connections: int = CONNECTIONS) -> None:
         if connections < 2:
-            raise ValueError(f"`connections` must be at least 2: received {connections}.")
+            raise ValueError(f"`connections` must be at least 2, received {connections}.")
         try:
             parsed = sa.make_url(url)
             if parsed.get_backend_name() in ("postgres", "postgresql"):
                 parsed = parsed.set(drivername="postgresql+psycopg2")
             else:
                 raise StoreUnavailableError(
-                    f"`DATABASE_URL` must start with postgresql://, and it starts with {parsed.drivername}://"
+                    f"`DATABASE_URL` must start with postgresql://, received {parsed.drivername}://."
                 )
             if "@" in (parsed.host or ""):
-                # The rest of the password would pass for the host, and be shown.
+                # The driver would take the rest of the password for the host, and messages would show it.
                 raise StoreUnavailableError(
-                    "`DATABASE_URL` holds more than one @; in a password, write %40 for @, %3A for : and %2F for /"
+                    "`DATABASE_URL` must contain only one @: in a password, write %40 for @, %3A for : and %2F for /."
                 )
             self._engine, self._lock_engine = (
                 sa.create_engine(
@@ -68,15 +72,15 @@ class Door:
                     pool_size=size,
                     max_overflow=0,
                     pool_timeout=_WAIT_SECONDS,
-                    # COPY reads and writes UTF-8 here, whatever PGCLIENTENCODING says.
+                    # COPY requires UTF-8, whatever the value of PGCLIENTENCODING.
                     connect_args={"connect_timeout": 10, "application_name": "bellwether", "client_encoding": "utf8"},
                 )
                 for size in (connections // 2, connections - connections // 2)
             )
         except (ArgumentError, ValueError):
-            # The text may hold a password, so it is not repeated.
+            # The text may contain a password: it is not repeated.
             raise StoreUnavailableError(
-                "`DATABASE_URL` is not an address such as postgresql://user:password@host:5432/name"
+                "`DATABASE_URL` must be a URL such as postgresql://user:password@host:5432/name."
             ) from None
 
     def __repr__(self) -> str:
@@ -84,14 +88,14 @@ class Door:
 
     @property
     def address(self) -> str:
-        """Where the database is, its password masked."""
+        """URL of the database with a masked password."""
         url = self._engine.url
-        # The driver takes a password behind the question mark too.
+        # The driver also accepts a password in the query part.
         query = {name: "***" if "password" in name else value for name, value in url.query.items()}
         return url.set(drivername="postgresql", query=query).render_as_string(hide_password=True)
 
     def connection_environment(self) -> dict[str, str]:
-        """The variables by which psql and its kin connect here; they hold the password."""
+        """Return the environment variables that connect psql and pg_dump to this database, including the password."""
         url = self._engine.url
         parts = {
             "PGHOST": url.host,
@@ -116,7 +120,7 @@ class Door:
 
     @contextmanager
     def _connection(self) -> Iterator[sa.Connection]:
-        with readable_errors(self.address), self._engine.begin() as connection:
+        with translate_errors(self.address), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -126,15 +130,15 @@ class Door:
 
     @contextmanager
     def _hold(self, name: str, *, wait_seconds: float | None = None) -> Iterator[bool]:
-        """Hold a name for this process; yields False when another one has it, and has for `wait_seconds` if given.
+        """Lock a name for this process; yields False if another process holds it, after `wait_seconds` if given.
 
-        The lock belongs to a connection of its own, so Postgres lets go of it when the process ends, however it ends.
+        The lock belongs to a separate connection, so Postgres releases it at the end of the process, even a killed one.
         """
-        with readable_errors(self.address):
+        with translate_errors(self.address):
             connection = self._lock_engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        # Closed for good, not handed back to the pool: the lock and the timeout end with it.
+        # Closed instead of returned to the pool: this ends the lock and the timeout.
         try:
-            with readable_errors(self.address):
+            with translate_errors(self.address):
                 is_held = _lock(connection, name, wait_seconds)
             yield is_held
         finally:
@@ -148,7 +152,7 @@ class Door:
     def _read(self, name: str, **parameters: object) -> pd.DataFrame:
         with self._cursor() as cursor:
             cursor.execute(statement(name), parameters)
-            assert cursor.description is not None  # noqa: S101  every statement read here is a select
+            assert cursor.description is not None  # noqa: S101  the statement is a select
             oids = {column.name: column.type_code for column in cursor.description}
             frame = pd.DataFrame(cursor.fetchall(), columns=list(oids))
         types = {name: _FRAME_TYPES[oid] for name, oid in oids.items() if oid in _FRAME_TYPES}
@@ -160,29 +164,33 @@ class Door:
         with self._cursor() as cursor:
             cursor.execute(statement(name), parameters)
             row = cursor.fetchone()
-            assert cursor.description is not None  # noqa: S101  every statement read here is a select
+            assert cursor.description is not None  # noqa: S101  the statement is a select
             return None if row is None else dict(zip((c.name for c in cursor.description), row, strict=True))
 
 
 @contextmanager
-def readable_errors(address: str) -> Iterator[None]:
-    """Say in one sentence that the database does not answer, or lacks what is asked of it; other errors pass."""
+def translate_errors(address: str) -> Iterator[None]:
+    """Raise errors of connection and schema as `StoreUnavailableError` with one sentence; others pass unchanged.
+
+    Args:
+        address: URL of the database without its password, for the message.
+    """
     try:
         yield
     except (DBAPIError, psycopg2.Error) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         if isinstance(cause, DependentObjectsStillExist):
             message = (
-                f"the schema of the database at {address} was left as it is: {first_line(cause)} "
-                f"({cause.diag.message_detail}); drop what is not Bellwether's, upgrade, and make it anew"
+                f"The schema of the database at {address} could not be upgraded and is unchanged: {first_line(cause)} "
+                f"({cause.diag.message_detail}); drop foreign objects, upgrade, and recreate them."
             )
         elif isinstance(cause, psycopg2.ProgrammingError):
             message = (
-                f"the database at {address} refused a statement: {first_line(cause)}; "
-                "try `bellwether db upgrade`, as the role that owns the database"
+                f"The database at {address} rejected a statement: {first_line(cause)}; "
+                "try `bellwether db upgrade` as the role that owns the database."
             )
         elif isinstance(cause, (psycopg2.OperationalError, psycopg2.InterfaceError)):
-            message = f"the database at {address} does not answer: {first_line(cause)}"
+            message = f"The database at {address} is unreachable: {first_line(cause)}."
         else:
             raise
         raise StoreUnavailableError(message.replace("\n", "; ")) from error
@@ -204,12 +212,12 @@ def _lock(connection: sa.Connection, name: str, wait_seconds: float | None) -> b
 
 
 def first_line(error: BaseException | None) -> str:
-    """The first line of what an error says."""
+    """Return the first line of an error's message."""
     return str(error).strip().partition("\n")[0]
 
 
 def returned_id(cursor: Cursor) -> int:
-    """The number of the row that was just inserted."""
+    """Return the id of the row that the last statement inserted."""
     row = cursor.fetchone()
     assert row is not None  # noqa: S101  `insert … returning` of one row
     return int(row[0])

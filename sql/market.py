@@ -1,4 +1,4 @@
-"""The door's verbs about prices: what a download said, and what was known of it at any moment."""
+"""Verbs about prices: storage of downloads, and bars and actions as known at any time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,17 +8,17 @@ import pandas as pd
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812  a class under a lower-case name
 
-from sql.connection import Door
+from sql.connection import Database
 from sql.copy import copy_in
 from sql.queries import statement
 
-# A re-download differs when it differs by more than this, relative to the stored value. Two downloads of one range
-# differ by about 1e-5 (float32 at the source); volumes are restated a little for weeks.
+# Relative differences from the stored value beyond which a bar is revised. Two downloads of one range differ by about
+# 1e-5 (float32 at the source); sources adjust volumes slightly for weeks.
 TOLERANCES = {"price_tolerance": 1e-4, "volume_tolerance": 5e-3}
-ACTION_TOLERANCE = 5e-5  # of the last close before the ex-date
+ACTION_TOLERANCE = 5e-5  # share of the last close before the ex-date
 
-# A download that moves so many of a symbol's stored closes by more than this is no correction of bars: its prices are
-# on another basis. Corrections of single bars are the rule, so a few are let through.
+# A download that moves at least `restated_bars` closes, and this share of a symbol's stored closes, by more than
+# `restated_move` restates the history on another basis. Fewer moved bars are ordinary corrections.
 RESTATED = {"restated_move": 0.01, "restated_bars": 3, "restated_share": 0.1}
 
 _BAR_TYPES = {
@@ -36,27 +36,28 @@ _FINDING_COLUMNS = ["symbol", "session", "rule", "value", "treatment", "reason"]
 
 @dataclass(frozen=True, kw_only=True)
 class MergedBars:
-    """What a load of bars did: rows by what became of them, and new, changed or withdrawn splits and dividends."""
+    """Result of a load: number of bars by treatment, and of new, changed or withdrawn splits and dividends."""
 
     added: int
     revised: int
     unchanged: int
     actions: int
     restated: tuple[str, ...]
-    """Symbols of which nothing was stored, because their history would have changed, not a bar of it."""
+    """Symbols without any stored row, because the download restates their history."""
     known_at: datetime
-    """When the source said so."""
+    """Time of the download, UTC."""
 
 
-class MarketVerbs(Door):
+class MarketVerbs(Database):
     """Bars, splits, dividends, downloads and findings."""
 
     def read_instruments(self, symbols: Sequence[str]) -> pd.DataFrame:
-        """Instruments known, with the span of their bars and their last downloads.
+        """Read the stored instruments among `symbols`, with the span of their bars and their last downloads.
 
         Returns:
-            symbol, source, exchange_mic, currency_code, bar_interval, status, first_session, last_session, requested_at
-            (last download that reached the newest bar), whole_at (last one that reached back to the first).
+            Columns symbol, source, exchange_mic, currency_code, bar_interval, status, first_session, last_session,
+            requested_at (time of the last download that includes the newest bar), whole_at (time of the last download
+            that includes the first bar); sorted by symbol.
         """
         return self._read("instruments", symbols=list(symbols))
 
@@ -72,21 +73,23 @@ class MarketVerbs(Door):
         knows_actions: bool = True,
         accept_restated: bool = False,
     ) -> MergedBars:
-        """Store what a source said; what it had said otherwise before becomes a revision.
+        """Store a download; replaced values become revisions.
 
-        Downloads may come in any order of `known_at`: an older one takes its place in the past.
+        Downloads may arrive in any order of `known_at`: an older one is inserted into the past.
 
         Args:
-            source: Kind of the source, sets `market.instrument.source` of new symbols.
-            instruments: symbol, exchange_mic, currency_code, optionally bar_interval ("daily"); symbols already known
-                keep what they have.
-            bars: symbol, session, open, high, low, close, volume, as traded; unique by symbol and session.
-            actions: symbol, ex_date, kind, value; unique by symbol, ex_date and kind.
-            outcomes: symbol, outcome, reason of every symbol asked for; default: "ok" for those with bars.
-            known_at: When the source said so; default: now, by the database's clock.
-            knows_actions: Whether the source gives all splits and dividends, so that one it no longer gives is
-                withdrawn.
-            accept_restated: Store also what changes most of a symbol's history.
+            source: Kind of the source, stored as `market.instrument.source` of new symbols.
+            instruments: Columns symbol, exchange_mic, currency_code, optionally bar_interval (default "daily"); stored
+                instruments stay unchanged.
+            bars: Columns symbol, session, open, high, low, close, volume, as traded; unique by symbol and session.
+            actions: Columns symbol, ex_date, kind, value; unique by symbol, ex_date and kind.
+            outcomes: Columns symbol, outcome, reason of all requested symbols; default: "ok" for those with bars.
+            known_at: Time of the download; default: now, by the database's clock.
+            knows_actions: Whether the source delivers all splits and dividends, so that an absent one is withdrawn.
+            accept_restated: Whether to store downloads that restate a symbol's history.
+
+        Returns:
+            Numbers of rows by treatment, restated symbols, and the time of the download.
         """
         names = pd.Index(bars["symbol"].unique())
         with self._cursor() as cursor:
@@ -129,13 +132,13 @@ class MarketVerbs(Door):
     def merge_findings(
         self, findings: pd.DataFrame, *, symbols: Sequence[str] = (), rules: Sequence[str] = (), as_of: date = date.max
     ) -> None:
-        """Store what was wrong with bars, and clear what no longer is.
+        """Store findings, and clear stored ones that a check no longer reports.
 
         Args:
-            findings: symbol, session, rule, value, treatment, reason.
-            symbols: Symbols that were checked.
-            rules: Rules that were applied to them: their findings that are not among these no longer stand.
-            as_of: Last session that was looked at.
+            findings: Columns symbol, session, rule, value, treatment, reason.
+            symbols: Symbols checked.
+            rules: Rules applied to them; their stored findings absent from `findings` are cleared.
+            as_of: Last session checked.
         """
         with self._cursor() as cursor:
             known_at = _begin_merge(cursor, None)
@@ -147,16 +150,16 @@ class MarketVerbs(Door):
             )
 
     def read_bars(self, symbols: Sequence[str], *, as_of: date, known_at: datetime) -> pd.DataFrame:
-        """Bars as traded up to `as_of`, as known at `known_at`, sorted by symbol and session."""
+        """Read bars as traded up to `as_of`, as known at `known_at`, sorted by symbol and session."""
         return self._copy_out("bars_as_known", _BAR_TYPES, symbols=list(symbols), as_of=as_of, known_at=known_at)
 
     def read_actions(self, symbols: Sequence[str], *, as_of: date, known_at: datetime) -> pd.DataFrame:
-        """Splits and dividends with ex-dates up to `as_of`, as known at `known_at`, sorted by symbol and ex-date."""
+        """Read splits and dividends with ex-dates up to `as_of`, as known at `known_at`, by symbol and ex-date."""
         return self._copy_out("actions_as_known", _ACTION_TYPES, symbols=list(symbols), as_of=as_of, known_at=known_at)
 
 
 def _begin_merge(cursor: Cursor, known_at: datetime | None) -> datetime:
-    """Wait for loads under way; the moment of this one, by the database's clock unless it is given."""
+    """Wait for concurrent loads; return `known_at`, or the time of the database's clock if it is None."""
     cursor.execute(statement("begin_merge"))
     row = cursor.fetchone()
     assert row is not None  # noqa: S101  a select of one row
@@ -176,8 +179,10 @@ def _stage_bars(cursor: Cursor, bars: pd.DataFrame) -> None:
     volume = bars["volume"].astype("float64").round()
     cursor.execute(statement("stage_bars"))
     staged = bars[list(_BAR_TYPES)].assign(
-        session=bars["session"].astype(pd.ArrowDtype(pa.date32())),  # without its midnight it is a sixth shorter
-        # Undoing a split can leave less than half a share, which is no volume at all.
+        session=bars["session"].astype(
+            pd.ArrowDtype(pa.date32())
+        ),  # the CSV is a sixth shorter without the time of day
+        # The reversal of a split can leave less than half a share: no volume.
         volume=volume.where(volume > 0).astype("Int64"),
     )
     copy_in(cursor, "incoming_bar", staged)

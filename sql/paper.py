@@ -1,4 +1,4 @@
-"""The door's verbs about the paper's experiment."""
+"""Verbs about the results of the paper's experiment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from typing import Any
 import pandas as pd
 from psycopg2.extras import Json
 
-from sql.connection import Door
+from sql.connection import Database
 from sql.copy import copy_in
 from sql.queries import statement
 
 
 @dataclass(frozen=True, kw_only=True)
 class PaperExperiment:
-    """What all results of an experiment have in common; see the columns of `forecast.paper_result`."""
+    """Values shared by all results of an experiment; see the columns of `forecast.paper_result`."""
 
     experiment: str
     source: str
@@ -29,26 +29,26 @@ class PaperExperiment:
 
 @dataclass(frozen=True, kw_only=True)
 class AddedResults:
-    """What became of an experiment's results."""
+    """Number of results added, changed and unchanged."""
 
     added: int
     changed: int
     unchanged: int
 
 
-class PaperVerbs(Door):
-    """Results of the paper's experiment."""
+class PaperVerbs(Database):
+    """Storage of the results of the paper's experiment."""
 
     def add_paper_results(
         self, experiment: PaperExperiment, results: pd.DataFrame, *, computed_at: datetime
     ) -> AddedResults:
-        """Store an experiment's errors; those that are there already stay as they are.
+        """Store an experiment's errors; identical stored results stay unchanged.
 
         Args:
-            experiment: What they have in common.
-            results: The other columns of `forecast.paper_result`, one row a scaler, forecaster and seed (null where
-                nothing is random).
-            computed_at: When they were computed, UTC.
+            experiment: Values shared by the results.
+            results: The other columns of `forecast.paper_result`, one row per scaler, forecaster and seed (null for a
+                forecaster without randomness).
+            computed_at: Time of computation, UTC.
         """
         rows = results.assign(
             experiment=experiment.experiment,
@@ -69,5 +69,5 @@ class PaperVerbs(Door):
         return AddedResults(added=sum(is_new), changed=len(is_new) - sum(is_new), unchanged=len(results) - len(is_new))
 
     def read_paper_results(self, experiment: str) -> pd.DataFrame:
-        """Rows of `report.paper_result` of one experiment: scaler by scaler, the hybrid first."""
+        """Read the rows of `report.paper_result` of one experiment, sorted by scaler, the hybrid first."""
         return self._read("paper_results", experiment=experiment)

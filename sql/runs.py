@@ -1,4 +1,4 @@
-"""The door's verbs about runs: the ledger, the month that a run publishes, models and past forecasts."""
+"""Verbs about runs: the ledger, publication of a month, models, past forecasts and drift."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -21,15 +21,15 @@ from sql.scores import ScoreVerbs
 
 
 class AlreadyPublishedError(RuntimeError):
-    """Another run published this month first; nothing of this run was written."""
+    """Another run published this month first; nothing of this run was stored."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelVersion:
-    """A trained model as stored; `weights` are its bytes, `verdict` the gate's when it was new.
+    """A trained model as stored; see the columns of `forecast.model_version`.
 
-    `model_version_id`, `run_id`, `trained_at_month`, `software` and `created_at` are the database's to say: they come
-    from the run that trained it.
+    The database sets `model_version_id`, `run_id`, `trained_at_month`, `software` and `created_at`, from the run that
+    trained the model.
     """
 
     kind: str
@@ -54,12 +54,11 @@ class ModelVersion:
 
 @dataclass(frozen=True, kw_only=True)
 class Publication:
-    """Everything a finished month adds, written in one transaction.
+    """All rows of a finished month, stored in one transaction.
 
-    Frames have the columns of their tables, without `run_id` and `model_version_id`, which the door fills in. `errors`,
-    `restated_errors` and `drift_months` are exceptions: their `run_id` is that of the run that made the forecast.
-    `candidates` is another: it names the version of a candidate that was stored before, and none for one trained in
-    this run.
+    Frames have the columns of their tables without `run_id` and `model_version_id`, which `publish` adds. Exceptions:
+    `errors`, `restated_errors` and `drift_months` contain the `run_id` of the run that made the forecast, and
+    `candidates` contains the `model_version_id` of stored versions, null for a model trained in this run.
     """
 
     served: str
@@ -75,7 +74,7 @@ class Publication:
     restated_errors: pd.DataFrame
     drift_checks: pd.DataFrame
     drift_expectation: pd.DataFrame = field(default_factory=pd.DataFrame)
-    """Of the version that made the forecasts; empty when it is stored already."""
+    """Rows of the version that made the forecasts; empty if stored before."""
     drift_months: pd.DataFrame = field(default_factory=pd.DataFrame)
     drift_symbols: pd.DataFrame = field(default_factory=pd.DataFrame)
     input_checks: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -85,14 +84,14 @@ class Publication:
 
 
 class RunVerbs(ScoreVerbs):
-    """What a run writes and what it reads of earlier ones."""
+    """Storage of runs and their results."""
 
     def hold_month(self, key: MonthKey) -> AbstractContextManager[bool]:
-        """Hold the month for this process; gives False when another one has it."""
+        """Lock the month for this process; yields False if another process holds it."""
         return self._hold(f"{key.source}/{key.universe}/{key.origin_month}")
 
     def find_published(self, key: MonthKey) -> dict[str, Any] | None:
-        """The run in force of a month: run_id, correction, as_of, served, finished_at."""
+        """Read the run in force of a month: run_id, correction, as_of, served, finished_at; None without one."""
         return self._read_one("published_run", **key.parameters())
 
     def begin_run(
@@ -108,8 +107,26 @@ class RunVerbs(ScoreVerbs):
         parameters: Mapping[str, Any],
         software: Mapping[str, str],
         started_at: datetime,
+        config: Mapping[str, Any] | None = None,
     ) -> int:
-        """Open a row in the ledger and return its number; the caller holds the month."""
+        """Add a running run to the ledger, and mark earlier running runs of the month as abandoned.
+
+        Args:
+            key: The month; the caller holds its lock.
+            correction: 0 for the first publication of the month, else that of the last one plus 1.
+            as_of: Date of the last event that the run may use.
+            known_at: Time of the last knowledge that the run may use, UTC.
+            mode: Selection of the model: auto, keep, retrain or baseline.
+            symbols_requested: Number of symbols in the universe.
+            flow_run_id: Prefect's id of the flow run.
+            parameters: Parameters of the run.
+            software: Versions of the libraries that affect the numbers.
+            started_at: Start, UTC.
+            config: Every scientific choice of the run.
+
+        Returns:
+            Number of the run.
+        """
         with self._cursor() as cursor:
             cursor.execute(statement("abandon_runs"), {**key.parameters(), "now": started_at})
             row = {
@@ -121,6 +138,7 @@ class RunVerbs(ScoreVerbs):
                 "symbols_requested": symbols_requested,
                 "flow_run_id": flow_run_id,
                 "parameters": Json(parameters),
+                "config": None if config is None else Json(config),
                 "software": Json(software),
                 "started_at": started_at,
             }
@@ -128,10 +146,14 @@ class RunVerbs(ScoreVerbs):
             return returned_id(cursor)
 
     def freeze_known_at(self, run_id: int) -> datetime:
-        """End what a run may learn: returns the moment, by the database's clock, up to which it knows."""
+        """Set the `known_at` of a run to the current time of the database's clock, and return it; UTC.
+
+        Raises:
+            ValueError: if the ledger has no such run.
+        """
         row = self._read_one("freeze_known_at", run_id=run_id)
         if row is None:
-            raise ValueError(f"`run_id` must be that of a run in the ledger; received {run_id}.")
+            raise ValueError(f"`run_id` must be the number of a run in the ledger, received {run_id}.")
         known_at: datetime = row["known_at"]
         return known_at
 
@@ -144,27 +166,37 @@ class RunVerbs(ScoreVerbs):
         outcomes: pd.DataFrame | None = None,
         alert: Mapping[str, Any] | None = None,
     ) -> None:
-        """Close a run that publishes nothing, with why, and the alert about it."""
+        """End a run without publication.
+
+        Args:
+            run_id: Number of the run.
+            message: Cause, one sentence.
+            finished_at: End, UTC.
+            outcomes: Columns of `ops.symbol_outcome` without run_id.
+            alert: Alert to open, as in `open_alert`.
+        """
         with self._cursor() as cursor:
-            ending = {"status": "failed", "message": message, "served": None, "symbols_forecast": None}
-            cursor.execute(statement("end_run"), {**ending, "finished_at": finished_at, "run_id": run_id})
+            result = {"status": "failed", "message": message, "served": None, "symbols_forecast": None}
+            cursor.execute(statement("end_run"), {**result, "finished_at": finished_at, "run_id": run_id})
             if outcomes is not None:
                 copy_in(cursor, "ops.symbol_outcome", outcomes.assign(run_id=run_id))
             if alert is not None:
                 cursor.execute(statement("open_alert"), alert_parameters(alert, run_id=run_id, opened_at=finished_at))
 
     def publish(self, run_id: int, publication: Publication, *, finished_at: datetime) -> None:
-        """Write a finished month, all of it or nothing.
+        """Store a finished month in one transaction.
 
         Raises:
-            AlreadyPublishedError: Another run published the month first.
+            AlreadyPublishedError: if another run published the month first, or took it over.
         """
         try:
             with self._cursor() as cursor:
                 self._publish(cursor, run_id, publication, finished_at)
         except UniqueViolation as error:
             if error.diag.constraint_name == "run_published_once":
-                raise AlreadyPublishedError(f"run {run_id} is late: another run published its month first") from error
+                raise AlreadyPublishedError(
+                    f"Run {run_id} published nothing: another run published its month first."
+                ) from error
             raise
 
     def _publish(self, cursor: Cursor, run_id: int, month: Publication, finished_at: datetime) -> None:
@@ -197,60 +229,60 @@ class RunVerbs(ScoreVerbs):
             cursor.execute(statement("resolve_alert"), cleared)
         for alert in month.alerts:
             cursor.execute(statement("open_alert"), alert_parameters(alert, run_id=run_id, opened_at=finished_at))
-        ending = {"status": "published", "message": month.message, "served": month.served}
+        result = {"status": "published", "message": month.message, "served": month.served}
         cursor.execute(
             statement("end_run"),
-            {**ending, "symbols_forecast": len(month.origins), "finished_at": finished_at, "run_id": run_id},
+            {**result, "symbols_forecast": len(month.origins), "finished_at": finished_at, "run_id": run_id},
         )
         if cursor.rowcount != 1:
-            raise AlreadyPublishedError(f"run {run_id} is no longer running: another process took its month over")
+            raise AlreadyPublishedError(f"Run {run_id} published nothing: another process took its month over.")
         self._refresh_scorecard(cursor, run_id, scored)
 
     def read_champion(self, key: MonthKey, *, refused: Sequence[int] = ()) -> ModelVersion | None:
-        """The newest model version of the universe that knew nothing after the month and is not `refused`."""
+        """Read the universe's newest model version from a run up to the month, without the versions in `refused`."""
         return _as_model(self._read_one("champion", **key.parameters(), refused=list(refused)))
 
     def read_model(self, model_version_id: int) -> ModelVersion | None:
-        """A model version by its number."""
+        """Read a model version by its number; None without one."""
         return _as_model(self._read_one("model_version", model_version_id=model_version_id))
 
     def read_last_retrained(self, key: MonthKey) -> date | None:
-        """The last month up to the key's in whose published runs a model trained from scratch was compared."""
+        """Read the last month, up to the key's, with a candidate trained from scratch; None without one."""
         row = self._read_one("last_retrained", **key.parameters())
         month: date | None = None if row is None else row["origin_month"]
         return month
 
     def read_run(self, run_id: int) -> dict[str, Any] | None:
-        """A run of the ledger: the columns of `ops.run`."""
+        """Read a run of the ledger: the columns of `ops.run`; None without one."""
         return self._read_one("run", run_id=run_id)
 
     def read_run_symbols(self, run_id: int) -> list[str]:
-        """The symbols a run was asked for, in the order it took them."""
+        """Read the requested symbols of a run in their original order."""
         return list(self._read("run_symbols", run_id=run_id)["symbol"])
 
     def read_run_candidates(self, run_id: int) -> pd.DataFrame:
-        """What a run compared: the columns of `forecast.candidate`, from the least change to the most."""
+        """Read the candidates of a run: the columns of `forecast.candidate`; keep, fine_tune, retrain, baseline."""
         return self._read("run_candidates", run_id=run_id)
 
     def read_run_origins(self, run_id: int) -> pd.DataFrame:
-        """Where a run's forecasts stood: the columns of `forecast.forecast_origin`, by symbol."""
+        """Read the origins of a run's forecasts: the columns of `forecast.forecast_origin`, sorted by symbol."""
         return self._read("run_origins", run_id=run_id)
 
     def read_run_forecasts(self, run_id: int) -> pd.DataFrame:
-        """A run's forecasts: the columns of `forecast.forecast`, by symbol, horizon and forecaster."""
+        """Read a run's forecasts: the columns of `forecast.forecast`, sorted by symbol, horizon and forecaster."""
         return self._read("run_forecasts", run_id=run_id)
 
     def read_forecasts_to_check(self, key: MonthKey, *, horizons: Sequence[int], since_month: date) -> pd.DataFrame:
-        """Forecasts in force of the horizons that could be scored by the key's month.
+        """Read forecasts in force with target months up to the key's month, for the drift monitor.
 
         Args:
             key: The month.
             horizons: Months ahead.
-            since_month: Those that end before it are left out when they have been watched.
+            since_month: Checked forecasts with earlier target months are omitted.
 
         Returns:
-            run_id, model_version_id, symbol, origin_month, horizon, forecaster (what was served, and the baseline),
-            is_served, quantiles, actual_log_return (null when the forecast has not been scored yet) and is_checked.
+            Columns run_id, model_version_id, symbol, origin_month, horizon, forecaster (the served one and the
+            baseline), is_served, quantiles (log return), actual_log_return (null if not scored yet), is_checked.
         """
         return self._read(
             "forecasts_to_check",
@@ -262,28 +294,32 @@ class RunVerbs(ScoreVerbs):
         )
 
     def read_drift_months(self, key: MonthKey) -> pd.DataFrame:
-        """Months watched in force up to the key's: horizon, measure, target_month, value, usual, deviation."""
+        """Read drift months up to the key's month: horizon, measure, target_month, value, expected, deviation."""
         return self._read("drift_months", source=key.source, universe=key.universe, through_month=key.origin_month)
 
     def read_drift_expectation(self, model_version_id: int) -> pd.DataFrame:
-        """What is usual of a model version: origin_month, horizon, forecaster, symbols, measure, value, holdout_start."""
+        """Read the drift expectation rows of a model version.
+
+        Returns:
+            Columns origin_month, horizon, forecaster, symbols, measure, value, holdout_start.
+        """
         return self._read("drift_expectation", model_version_id=model_version_id)
 
     def read_drift_before(self, key: MonthKey) -> pd.DataFrame:
-        """Drift checks of the universe's last published month before the key's: horizon, measure, status."""
+        """Read the drift checks of the last published month before the key's: horizon, measure, status."""
         return self._read("drift_before", **key.parameters())
 
 
 def _name_versions(month: Publication, version_id: int | None) -> pd.DataFrame:
-    """The candidates with the number of the version just stored, where they are it.
+    """Return the candidates with the number of the published version, for the candidate it came from and the baseline.
 
-    Of the models trained in a run only the one chosen is stored: a candidate of another kind has no version. The
-    baseline is that of the model chosen, whether new or kept.
+    A run stores only the selected one of its trained models: other new candidates have no version. The baseline belongs
+    to the selected model, new or kept.
     """
     kinds = ["baseline"] if month.new_model is None else ["baseline", month.new_model.kind]
     numbers = month.candidates["model_version_id"].astype("Int64")
-    is_it = month.candidates["candidate"].isin(kinds) & numbers.isna()
-    return month.candidates.assign(model_version_id=numbers.mask(is_it, version_id))
+    is_published = month.candidates["candidate"].isin(kinds) & numbers.isna()
+    return month.candidates.assign(model_version_id=numbers.mask(is_published, version_id))
 
 
 def _as_model(row: dict[str, Any] | None) -> ModelVersion | None:

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 from psycopg2.extensions import cursor as Cursor  # noqa: N812  a class under a lower-case name
 
-from sql.connection import CONNECTIONS, Door
+from sql.connection import CONNECTIONS, Database
 from sql.copy import copy_in, copy_out
 from sql.market import TOLERANCES
 from sql.month_key import MonthKey
@@ -59,12 +59,12 @@ class ScoredMonths:
     """Newest scored target month of the universe before the publication."""
 
 
-class ScoreVerbs(Door):
+class ScoreVerbs(Database):
     """Verbs about errors and scores.
 
     Args:
         url: Address of the database.
-        connections: As in `Door`.
+        connections: As in `Database`.
         score_functions: Required by the verbs that write errors. Without them an upgrade leaves scores to be filled by
             the next one, or by the next publication of each universe.
     """

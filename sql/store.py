@@ -1,8 +1,7 @@
-"""The one door to Postgres: verbs with frames in and out.
+"""The interface to Postgres: verbs with frames in and out, one transaction each.
 
-Every verb is one transaction. Long tables travel by COPY, everything else by parameters. The verbs about prices are in
-`market`, those about runs and forecasts in `ledger`, those about backtests in `backtests`, those about the paper's
-experiment in `papers`, those about alerts and due dates in `alerts`; here are the schema and what people look at.
+Long tables are transferred by COPY, other values as parameters. `market`, `runs`, `backtests`, `paper` and `alerts`
+define the verbs of their subjects; this module adds the upgrade of the schema and the reports.
 """
 
 import pandas as pd
@@ -36,15 +35,19 @@ __all__ = [
 
 
 class Store(MarketVerbs, RunVerbs, BacktestVerbs, PaperVerbs, AlertVerbs):
-    """A database with Bellwether's schema."""
+    """A database with Bellwether's schema, see `Database` for the arguments."""
 
     def is_current(self) -> bool:
-        """Whether the schema is the newest."""
+        """Return whether the schema is the newest."""
         with self._connection() as connection:
             return migrate.is_current(connection)
 
     def upgrade(self, revision: str = "head") -> bool:
-        """Bring the schema to `revision`, and the stored scores with it; returns whether anything had to be done."""
+        """Upgrade the schema to `revision`, and the stored scores with it; returns whether anything changed.
+
+        Raises:
+            StoreUnavailableError: if the schema belongs to a newer release, or a foreign object depends on it.
+        """
         try:
             with self._connection() as connection:
                 is_changed = migrate.upgrade(connection, revision)
@@ -54,10 +57,15 @@ class Store(MarketVerbs, RunVerbs, BacktestVerbs, PaperVerbs, AlertVerbs):
                 return is_changed
         except CommandError as error:
             raise StoreUnavailableError(
-                f"the schema of the database at {self.address} is not one this program knows: {first_line(error)}; "
-                "it was made by a newer Bellwether: install that"
+                f"The schema of the database at {self.address} belongs to a newer Bellwether: {first_line(error)}; "
+                "install that release."
             ) from error
 
     def read_report(self, name: str, **parameters: object) -> pd.DataFrame:
-        """Rows of a statement made for people: see `queries/`."""
+        """Read the rows of the statement `name` of `queries/`, for display.
+
+        Args:
+            name: Name of the statement, for example `run_history`, `recipients` or `monitored_universes`.
+            **parameters: Its parameters.
+        """
         return self._read(name, **parameters)

@@ -1,1 +1,1 @@
-"""tests."""
+"""Tests, in packages that mirror the rooms of the program."""

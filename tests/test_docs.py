@@ -1,4 +1,4 @@
-"""What the pages say holds: their commands exist, their queries run, their settings and codes are the program's."""
+"""The pages against the program: commands, queries, settings, exit codes, rules and columns."""
 
 import re
 from pathlib import Path
@@ -29,13 +29,13 @@ LINES = [
 ]
 
 
-def test_readme_shows_the_queries_that_a_run_suggests() -> None:
+def test_readme_shows_the_example_queries() -> None:
     shown = re.findall(r"```sql\n(.*?);\n```", PAGES["README.md"], re.S)
     assert shown == list(EXAMPLE_QUERIES.values())
 
 
 @pytest.mark.parametrize("statement", EXAMPLE_QUERIES.values(), ids=EXAMPLE_QUERIES.keys())
-def test_a_suggested_query_runs(statement: str, database_url: str) -> None:
+def test_example_query_runs(statement: str, database_url: str) -> None:
     connection = psycopg2.connect(database_url)
     with connection.cursor() as cursor:
         cursor.execute(statement)
@@ -43,7 +43,7 @@ def test_a_suggested_query_runs(statement: str, database_url: str) -> None:
 
 
 @pytest.mark.parametrize("line", [line for line in LINES if "bellwether " in line and not line.startswith("prefect")])
-def test_a_bellwether_command_of_the_pages_is_one(line: str) -> None:
+def test_documented_command_exists(line: str) -> None:
     words = re.sub(r'"[^"]*"', "X", line).replace(".venv/bin/", "").split()
     command = typer.main.get_command(app)
     for word in words[1:]:
@@ -56,38 +56,38 @@ def test_a_bellwether_command_of_the_pages_is_one(line: str) -> None:
 
 
 @pytest.mark.parametrize("verb", ["setup", "run", "test", "check", "bench"])
-def test_the_makefile_has_the_verb(verb: str) -> None:
+def test_makefile_has_the_verb(verb: str) -> None:
     assert re.search(rf"^{verb}:", (ROOT / "Makefile").read_text(), re.M)
 
 
-def test_operations_explains_every_setting() -> None:
+def test_operations_page_explains_every_setting() -> None:
     for name in Settings.model_fields:
         variable = "DATABASE_URL" if name == "database_url" else f"BELLWETHER_{name.upper()}"
         assert f"`{variable}`" in PAGES["operations.md"]
 
 
-def test_operations_explains_every_exit_code() -> None:
-    kinds = [each for each in vars(errors).values() if isinstance(each, type) and issubclass(each, Exception)]
-    codes = {each.exit_code for each in kinds if each not in (errors.BellwetherError, errors.AlreadyPublishedError)}
+def test_operations_page_explains_every_exit_code() -> None:
+    kinds = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, Exception)]
+    codes = {kind.exit_code for kind in kinds if kind not in (errors.BellwetherError, errors.AlreadyPublishedError)}
     listed = {int(code) for code in re.findall(r"^\| (\d+) \|", PAGES["operations.md"], re.M)}
     assert codes <= listed
 
 
-def test_every_link_of_the_pages_leads_somewhere() -> None:
+def test_links_of_the_pages_exist() -> None:
     for name, page in PAGES.items():
         base = ROOT if name == "README.md" else ROOT / "docs"
         for target in re.findall(r"\]\(([^)#:]+)\)", page):
             assert (base / target).exists(), target
 
 
-def test_the_page_on_data_explains_every_rule_and_outcome() -> None:
+def test_data_page_explains_every_rule_and_outcome() -> None:
     explained = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", PAGES["data.md"], re.M))
     for rule, sentence in RULES.items():
         assert explained[rule] == sentence
     assert {*FINDING_RULES, *map(str, Outcome)} <= set(explained)
 
 
-def test_the_page_on_scores_explains_every_column_of_the_scorecard(database_url: str) -> None:
+def test_scores_page_explains_every_column_of_the_scorecard(database_url: str) -> None:
     explained = re.findall(r"^\| `(\w+)` \|", PAGES["scores.md"], re.M)
     columns = query(
         database_url,
@@ -99,15 +99,15 @@ def test_the_page_on_scores_explains_every_column_of_the_scorecard(database_url:
 @pytest.mark.parametrize(
     "statement",
     [
-        each
+        statement
         for name in ("data.md", "drift.md", "scores.md")
-        for each in re.findall(r"```sql\n(.*?);\n```", PAGES[name], re.S)
+        for statement in re.findall(r"```sql\n(.*?);\n```", PAGES[name], re.S)
     ],
 )
-def test_a_query_of_the_pages_runs(statement: str, database_url: str) -> None:
+def test_documented_query_runs(statement: str, database_url: str) -> None:
     query(database_url, statement)
 
 
-def test_the_page_on_drift_explains_every_measure_and_status() -> None:
+def test_drift_page_explains_every_measure_and_status() -> None:
     explained = set(re.findall(r"`(\w+)`", PAGES["drift.md"]))
     assert {*MEASURES, *get_args(Status)} <= explained

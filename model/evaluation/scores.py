@@ -40,9 +40,9 @@ def month_scores(forecasts: pd.DataFrame, origins: pd.DataFrame) -> pd.DataFrame
 
     Args:
         forecasts: All forecasts of the runs and horizons: run_id, horizon, symbol, forecaster, is_served,
-            origin_month, target_month, q50, and of those with an outcome actual_log_return, error, crps, winkler_80,
-            winkler_95, is_covered_80, is_covered_95 and is_direction_right (NaN without an outcome), restated_error and
-            restated_crps (NaN unless the outcome was restated).
+            origin_month, target_month, the quantiles, and actual_log_return, error, crps, winkler_80, winkler_95,
+            is_covered_80, is_covered_95, is_direction_right (NaN without an outcome), restated_error and restated_crps
+            (NaN unless the outcome was restated).
         origins: All origins of the runs: run_id, symbol, model_version_id, origin_close, currency_code, naive_mae,
             sector, exchange_mic.
 

@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the steps on the connection that `sql.migrate` passes in, in its transaction."""
+"""Alembic's entry point: run the steps on the connection of `sql.migrate`, in its transaction."""
 
 from alembic import context
 

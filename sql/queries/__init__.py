@@ -1,4 +1,4 @@
-"""The statements behind the store's verbs, one file each, in folders by subject; parameters are written `%(name)s`."""
+"""The statements of the verbs, one file each, in folders by subject; parameters are written `%(name)s`."""
 
 from functools import cache
 from pathlib import Path
@@ -6,12 +6,12 @@ from pathlib import Path
 
 @cache
 def statement(name: str) -> str:
-    """Text of the one file `SUBJECT/NAME.sql`.
+    """Return the text of the only file `SUBJECT/NAME.sql`.
 
     Raises:
-        ValueError: if there is no such file, or several.
+        ValueError: if no file or several files have that name.
     """
     paths = list(Path(__file__).parent.glob(f"*/{name}.sql"))
     if len(paths) != 1:
-        raise ValueError(f"`name` must be that of one statement: {name!r} has {len(paths)} files.")
+        raise ValueError(f"`name` must be the name of exactly one statement: {name!r} has {len(paths)} files.")
     return paths[0].read_text(encoding="utf-8")

@@ -93,8 +93,8 @@ def holdout_positions(candidates: Candidates) -> Sequence[int]:
     """
     months = candidates.models[0].panel.months
     latest = split_origins(len(months), candidates.config).holdout
-    unseen = [int(months.searchsorted(pd.Timestamp(each.holdout_start))) for each in candidates.models]
-    return range(max(latest.start, *unseen), latest.stop)
+    starts = [int(months.searchsorted(pd.Timestamp(model.holdout_start))) for model in candidates.models]
+    return range(max(latest.start, *starts), latest.stop)
 
 
 def _reason(plan: MonthPlan, candidates: Candidates, selection: Selection) -> str:

@@ -90,7 +90,7 @@ def open_run(
         )
         try:
             yield run
-        except BaseException as error:  # also Ctrl-C and Prefect's cancellation: the ledger must not say "running"
+        except BaseException as error:  # Ctrl-C and Prefect's cancellation included: no row may stay "running"
             with suppress(Exception):  # the first error is the one to report
                 _fail(store, run, error, is_unattended=is_unattended)
             raise

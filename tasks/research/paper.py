@@ -115,7 +115,9 @@ def train_networks(plan: PaperPlan, series: Series) -> list[PaperTrained]:
             show_progress("train", done, total)
     epochs = sum(len(network.curve) for network in trained)
     log_line("train", f"{total} trainings of LSTM-GRU, LSTM and GRU, {epochs / total:.0f} epochs on average")
-    return sorted(trained, key=lambda one: (PAPER_SCALERS.index(one.scaler), PAPER_NETWORKS.index(one.network), one.seed))
+    return sorted(
+        trained, key=lambda one: (PAPER_SCALERS.index(one.scaler), PAPER_NETWORKS.index(one.network), one.seed)
+    )
 
 
 @task(name="score", **STEP)

@@ -21,7 +21,7 @@ from tasks.progress import log_line
 from tasks.research.paper import Series
 from tasks.retries import STEP
 
-# Okabe and Ito (2008): colours that colour-blind readers can tell apart. Line styles differ as well.
+# Okabe and Ito (2008): colours that colour-blind readers can distinguish. Line styles differ as well.
 BLACK, ORANGE, SKY, BLUE, GREY = "#000000", "#D55E00", "#56B4E9", "#0072B2", "#999999"
 NAMES = {"hybrid": "LSTM → GRU", "lstm": "LSTM alone", "gru": "GRU alone"}
 SCALES = {

@@ -83,7 +83,7 @@ def test_failing_delivery_does_not_fail_the_run(webhook: Webhook, database_url: 
     get_store().open_alert({**alert, "look_deeper_sql": "select 1"}, now=datetime.now(UTC))
     summary = monthly_forecast(as_of=LAST_DAY, source="sample")
     assert not summary.is_already_done
-    assert len(webhook.asked) == 1
+    assert len(webhook.received) == 1
     assert query(database_url, "select status from ops.run") == [("published",)]
 
 
@@ -94,7 +94,7 @@ def test_invalid_attended_request_raises_no_alert(webhook: Webhook, database_url
     with pytest.raises(ParameterTypeError):
         monthly_forecast(source="sample", chunk_symbols=0)
     assert snapshot(database_url) == before
-    assert webhook.asked == []
+    assert webhook.received == []
 
 
 @pytest.mark.parametrize("how", ["deployment", "flag"])

@@ -1,4 +1,4 @@
-"""Alerts in the database: raised once, changed, cleared; what an recipient is to be told; what the migration keeps."""
+"""Alerts, due messages, deliveries, monitored universes and due months against a real Postgres."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -27,12 +27,12 @@ def due(store: Store, now: datetime, recipient_id: str = "a", reminder_days: int
     return [(row["event"], row["number"]) for row in rows]
 
 
-def tell(store: Store, now: datetime, *, is_accepted: bool = True, recipient_id: str = "a") -> None:
-    """A round at one recipient."""
+def notify(store: Store, now: datetime, *, is_accepted: bool = True, recipient_id: str = "a") -> None:
+    """One delivery round of a recipient."""
     store.use_recipient(recipient_id, f"json://{recipient_id}", now=now)
     for message in store.read_due_messages(recipient_id, reminder_days=7, now=now):
         assert store.begin_delivery(message, recipient_id, now=now)
-        error = None if is_accepted else "no answer"
+        error = None if is_accepted else "no response"
         store.end_delivery(message, recipient_id, delivered_at=now if is_accepted else None, last_error=error)
 
 
@@ -46,11 +46,11 @@ def test_open_alert_again_keeps_one_with_the_newest_text(store: Store, database_
     assert query(database_url, "select opened_at, changed_at, times_seen from ops.alert") == [(T0, T0 + 2 * DAY, 3)]
 
 
-def test_open_alert_takes_back_an_acknowledgement_when_it_says_something_new(store: Store) -> None:
+def test_open_alert_with_a_new_title_resets_the_acknowledgement(store: Store) -> None:
     store.open_alert(ALERT, now=T0)
     assert store.acknowledge_alert(1, now=T0)
     assert not store.acknowledge_alert(1, now=T0)
-    store.open_alert({**ALERT, "detail": "in other words"}, now=T0)
+    store.open_alert({**ALERT, "detail": "Another description."}, now=T0)
     alert = store.read_alert(1)
     assert alert is not None
     assert alert["acknowledged_at"] == T0
@@ -60,7 +60,7 @@ def test_open_alert_takes_back_an_acknowledgement_when_it_says_something_new(sto
     assert alert["acknowledged_at"] is None
 
 
-def test_an_earlier_month_neither_changes_nor_clears_an_alert(store: Store, database_url: str) -> None:
+def test_earlier_month_neither_changes_nor_clears_an_alert(store: Store, database_url: str) -> None:
     store.open_alert({**ALERT, "origin_month": NOVEMBER, "title": "November"}, now=T0)
     store.open_alert({**ALERT, "origin_month": OCTOBER, "title": "October"}, now=T0)
     assert query(database_url, "select title, times_seen from ops.alert") == [("November", 1)]
@@ -80,29 +80,29 @@ def test_due_messages_follow_an_alert_from_opening_to_clearing(store: Store) -> 
     assert due(store, T0) == []
     store.open_alert(ALERT, now=T0)
     assert due(store, T0) == [("opened", 0)]
-    tell(store, T0, is_accepted=False)
+    notify(store, T0, is_accepted=False)
     assert due(store, T0 + HOUR) == [("opened", 0)]
-    tell(store, T0 + HOUR)
+    notify(store, T0 + HOUR)
     assert due(store, T0 + 7 * DAY) == []
     assert due(store, T0 + 7 * DAY + HOUR) == [("reminder", 1)]
     assert due(store, T0 + 7 * DAY + HOUR, reminder_days=8) == due(store, T0 + 999 * DAY, reminder_days=0) == []
-    tell(store, T0 + 8 * DAY, is_accepted=False)
-    tell(store, T0 + 9 * DAY)
+    notify(store, T0 + 8 * DAY, is_accepted=False)
+    notify(store, T0 + 9 * DAY)
     assert due(store, T0 + 10 * DAY) == []
     assert due(store, T0 + 16 * DAY) == [("reminder", 2)]
     store.resolve_alert("failed_run", "file/u", now=T0 + 20 * DAY)
     assert due(store, T0 + 20 * DAY) == [("cleared", 0)]
-    tell(store, T0 + 20 * DAY)
+    notify(store, T0 + 20 * DAY)
     assert due(store, T0 + 999 * DAY) == []
 
 
-def test_due_messages_are_those_of_each_address(store: Store) -> None:
+def test_due_messages_differ_by_recipient(store: Store) -> None:
     store.open_alert(ALERT, now=T0)
-    tell(store, T0, recipient_id="a")
+    notify(store, T0, recipient_id="a")
     assert (due(store, T0, "a"), due(store, T0, "b")) == ([], [("opened", 0)])
 
 
-def test_due_messages_put_what_was_tried_least_first(store: Store) -> None:
+def test_due_messages_start_with_the_fewest_attempts(store: Store) -> None:
     for number in range(3):
         store.open_alert({**ALERT, "subject": f"file/{number}"}, now=T0)
     store.use_recipient("a", "json://a", now=T0)
@@ -113,8 +113,8 @@ def test_due_messages_put_what_was_tried_least_first(store: Store) -> None:
     assert [(row["subject"], row["attempts"]) for row in rows] == [("file/2", 0), ("file/1", 1), ("file/0", 2)]
 
 
-def test_a_change_while_the_address_is_told_is_told_after_that(store: Store) -> None:
-    """The message was composed before the change, whenever it arrived."""
+def test_change_during_a_delivery_is_a_reminder_afterwards(store: Store) -> None:
+    """The message predates the change, whatever the time of its delivery."""
     store.open_alert(ALERT, now=T0)
     store.use_recipient("a", "json://a", now=T0)
     (message,) = store.read_due_messages("a", reminder_days=7, now=T0 + HOUR)
@@ -124,15 +124,15 @@ def test_a_change_while_the_address_is_told_is_told_after_that(store: Store) -> 
     assert due(store, T0 + 4 * HOUR) == [("reminder", 1)]
 
 
-def test_a_message_delivered_meanwhile_is_not_begun_again(store: Store) -> None:
+def test_begin_delivery_rejects_a_delivered_message(store: Store) -> None:
     store.open_alert(ALERT, now=T0)
     store.use_recipient("a", "json://a", now=T0)
     (message,) = store.read_due_messages("a", reminder_days=7, now=T0)
-    tell(store, T0)
+    notify(store, T0)
     assert not store.begin_delivery(message, "a", now=T0)
 
 
-def test_serving_gives_an_address_to_one_at_a_time(store: Store, database_url: str) -> None:
+def test_hold_recipient_locks_it_for_one_process(store: Store, database_url: str) -> None:
     with Store(database_url) as other:
         with (
             store.hold_recipient("a", wait_seconds=1) as first,
@@ -148,7 +148,7 @@ def test_serving_gives_an_address_to_one_at_a_time(store: Store, database_url: s
             assert again
 
 
-def test_abandon_run_leaves_one_that_has_ended_alone(store: Store, database_url: str) -> None:
+def test_abandon_run_changes_only_running_runs(store: Store, database_url: str) -> None:
     key = MonthKey(source="file", universe="u", origin_month=OCTOBER)
     run_id = store.begin_run(
         key,
@@ -173,8 +173,8 @@ def test_abandon_run_leaves_one_that_has_ended_alone(store: Store, database_url:
     assert store.read_running_runs().empty
 
 
-def test_watch_universe_keeps_its_first_month_until_the_watch_is_ended(store: Store, database_url: str) -> None:
-    def watch(month: date, now: datetime = T0, **changes: Any) -> list[tuple]:
+def test_monitor_universe_keeps_its_first_month_until_its_end(store: Store, database_url: str) -> None:
+    def monitor(month: date, now: datetime = T0, **changes: Any) -> list[tuple]:
         choices: dict[str, Any] = {"exchange_mics": ["XNYS"], "due_sessions": 5, **changes}
         store.monitor_universe("file", "u", **choices, origin_month=month, now=now)
         return query(
@@ -182,16 +182,16 @@ def test_watch_universe_keeps_its_first_month_until_the_watch_is_ended(store: St
             "select exchange_mics, due_sessions, first_month, monitored_since, ended_at from ops.monitored_universe",
         )
 
-    assert watch(OCTOBER) == [(["XNYS"], 5, OCTOBER, T0, None)]
-    assert watch(NOVEMBER, T0 + DAY, due_sessions=3) == [(["XNYS"], 3, OCTOBER, T0, None)]
+    assert monitor(OCTOBER) == [(["XNYS"], 5, OCTOBER, T0, None)]
+    assert monitor(NOVEMBER, T0 + DAY, due_sessions=3) == [(["XNYS"], 3, OCTOBER, T0, None)]
     store.open_alert({**ALERT, "kind": "overdue"}, now=T0)
     assert store.stop_monitoring_universe("file", "u", now=T0)
     assert not store.stop_monitoring_universe("file", "u", now=T0)
     assert query(database_url, "select count(*) from report.open_alert") == [(0,)]
-    assert watch(NOVEMBER, T0 + DAY) == [(["XNYS"], 5, NOVEMBER, T0 + DAY, None)]
+    assert monitor(NOVEMBER, T0 + DAY) == [(["XNYS"], 5, NOVEMBER, T0 + DAY, None)]
 
 
-def test_plan_due_months_leaves_what_is_past_as_it_was(store: Store, database_url: str) -> None:
+def test_plan_due_months_keeps_past_due_dates(store: Store, database_url: str) -> None:
     store.monitor_universe("file", "u", exchange_mics=["XNYS"], due_sessions=5, origin_month=OCTOBER, now=T0)
     november, december = date(2026, 11, 6), date(2026, 12, 7)
     store.plan_due_months("file", "u", [(OCTOBER, november), (NOVEMBER, december)], now=T0)
@@ -203,7 +203,7 @@ def test_plan_due_months_leaves_what_is_past_as_it_was(store: Store, database_ur
     ]
 
 
-def test_add_unreachable_is_written_once(store: Store, database_url: str) -> None:
+def test_add_unreachable_stores_the_alert_once(store: Store, database_url: str) -> None:
     alert = {**ALERT, "kind": "database", "subject": "database"}
     for _ in range(2):
         store.add_unreachable(alert, [("a", "json://a", T0 + HOUR)], opened_at=T0, now=T0 + DAY)
@@ -212,7 +212,7 @@ def test_add_unreachable_is_written_once(store: Store, database_url: str) -> Non
     assert due(store, T0 + DAY, "b") == []
 
 
-def test_the_migration_keeps_runs_alerts_and_deliveries_and_watches_what_was_in_service(
+def test_upgrade_keeps_alerts_and_monitors_universes_in_service(
     empty_database_url: str,
 ) -> None:
     insert_run = (
@@ -254,11 +254,11 @@ def test_the_migration_keeps_runs_alerts_and_deliveries_and_watches_what_was_in_
         ) == [("u", date(2026, 9, 1), OCTOBER)]
 
 
-def test_a_report_of_alerts_has_a_row_an_alert(store: Store) -> None:
+def test_alert_history_has_one_row_per_alert(store: Store) -> None:
     store.open_alert(ALERT, now=T0)
     store.open_alert({**ALERT, "subject": "file/v"}, now=T0)
-    tell(store, T0, is_accepted=False)
-    tell(store, T0 + HOUR, recipient_id="b")
+    notify(store, T0, is_accepted=False)
+    notify(store, T0 + HOUR, recipient_id="b")
     store.close_alert(1, now=T0 + DAY)
     shown = store.read_report("alert_history", is_all=True, limit=10)
     assert isinstance(shown, pd.DataFrame)

@@ -1,4 +1,4 @@
-"""Backtests through the door, and what an analyst reads of them, against numbers worked by hand."""
+"""Backtests and their scorecard, against values computed by hand and by other libraries."""
 
 from datetime import UTC, date, datetime
 from math import sqrt
@@ -72,7 +72,7 @@ TWO = errors_of(
 )
 
 
-def test_add_backtest_keeps_what_it_was(store: Store, database_url: str) -> None:
+def test_add_backtest_stores_its_parameters(store: Store, database_url: str) -> None:
     backtest_id = store.add_backtest(backtest_of(), TWO)
     assert query(
         database_url,
@@ -96,7 +96,7 @@ def test_add_backtest_keeps_what_it_was(store: Store, database_url: str) -> None
     ],
     ids=str,
 )
-def test_add_backtest_writes_all_of_it_or_nothing(store: Store, database_url: str, fault: dict[str, Any]) -> None:
+def test_add_backtest_is_all_or_nothing(store: Store, database_url: str, fault: dict[str, Any]) -> None:
     with pytest.raises(psycopg2.Error):
         store.add_backtest(backtest_of(), pd.concat([TWO, errors_of(error(FEBRUARY, "drift", 0.1) | fault)]))
     assert query(database_url, "select count(*) from forecast.backtest") == [(0,)]
@@ -104,7 +104,7 @@ def test_add_backtest_writes_all_of_it_or_nothing(store: Store, database_url: st
 
 
 @pytest.mark.parametrize("owners", ["null, null", "1, 1"])
-def test_an_error_belongs_to_a_model_version_or_to_a_backtest(store: Store, database_url: str, owners: str) -> None:
+def test_error_belongs_to_a_model_version_or_a_backtest(store: Store, database_url: str, owners: str) -> None:
     store.add_backtest(backtest_of(), TWO)
     with pytest.raises(psycopg2.errors.CheckViolation, match="owner"):
         query(
@@ -121,18 +121,18 @@ SCORES = (
 )
 
 
-def test_backtest_scorecard_equals_what_is_worked_by_hand(store: Store, database_url: str) -> None:
+def test_backtest_scorecard_equals_values_computed_by_hand(store: Store, database_url: str) -> None:
     """Months count equally: one symbol in January, two in February."""
     store.add_backtest(backtest_of(), TWO)
     (row,) = query(database_url, SCORES + "forecaster = 'garch'")
     assert row[:2] == (3, 2)
     expected = [0.02, 0.00085, sqrt(0.00085), 0.6, 0.03, 0.5, 1.0, 1.0, 0.5, 0.25]
     assert [float(value) for value in row[2:12]] == pytest.approx(expected)
-    assert row[12] is None  # there was no baseline
+    assert row[12] is None  # without a baseline
 
 
 def test_backtest_scorecard_agrees_with_other_libraries(store: Store, database_url: str) -> None:
-    """Every column to 1e-9, of twenty origins with six symbols or five, by forecasters of different skill."""
+    """All columns to 1e-9, for twenty origins with five or six symbols and forecasters of different skill."""
     rng = np.random.default_rng(1)
     parts = []
     for number, origin in enumerate(pd.date_range("2010-01-01", periods=20, freq="MS")):
@@ -200,7 +200,7 @@ def test_backtest_scorecard_agrees_with_other_libraries(store: Store, database_u
             assert row[column] == (None if value is None else pytest.approx(value, rel=1e-9, abs=1e-9)), column
 
 
-def test_backtest_scorecard_is_of_the_newest_of_each_refit(store: Store, database_url: str) -> None:
+def test_backtest_scorecard_uses_the_newest_backtest_per_refit(store: Store, database_url: str) -> None:
     store.add_backtest(backtest_of(), errors_of(error(JANUARY, "garch", 0.5)))
     never = store.add_backtest(backtest_of(), TWO)
     yearly = store.add_backtest(backtest_of(refit="yearly"), errors_of(error(JANUARY, "garch", 0.1)))
@@ -214,7 +214,10 @@ def test_backtest_scorecard_is_of_the_newest_of_each_refit(store: Store, databas
 
 
 def test_backtest_scorecard_has_the_columns_of_the_scorecard(database_url: str) -> None:
-    columns = "select column_name from information_schema.columns where table_name = '{}' order by ordinal_position"
+    columns = (
+        "select column_name from information_schema.columns "
+        "where table_schema = 'report' and table_name = '{}' order by ordinal_position"
+    )
     live, backtest = (
         [name for (name,) in query(database_url, columns.format(view))] for view in ("scorecard", "backtest_scorecard")
     )
@@ -223,17 +226,17 @@ def test_backtest_scorecard_has_the_columns_of_the_scorecard(database_url: str) 
     assert [*(name for name in live if name not in only_live), "refit", "backtest_id"] == backtest
 
 
-def test_scorecard_knows_nothing_of_backtests(store: Store, database_url: str) -> None:
+def test_scorecard_excludes_backtests(store: Store, database_url: str) -> None:
     store.add_backtest(backtest_of(), TWO)
     assert query(database_url, "select * from report.scorecard") == []
 
 
-def test_read_clock_is_the_databases(store: Store, database_url: str) -> None:
+def test_read_clock_returns_the_databases_time(store: Store, database_url: str) -> None:
     before, moment = query(database_url, "select clock_timestamp()")[0][0], store.read_clock()
     assert before < moment < query(database_url, "select clock_timestamp()")[0][0]
 
 
-def test_errors_of_model_versions_stay_as_they_were(empty_database_url: str) -> None:
+def test_upgrade_keeps_errors_of_model_versions(empty_database_url: str) -> None:
     with Store(empty_database_url) as store:
         store.upgrade("0004")
         query(

@@ -43,7 +43,7 @@ AWKWARD = [
 
 @pytest.fixture(scope="module")
 def cursor(superuser_url: str) -> Iterator[Cursor]:
-    """A cursor with a temporary table `kept` of COLUMNS: no database of its own is needed."""
+    """A cursor with a temporary table `kept` of COLUMNS."""
     connection = psycopg2.connect(superuser_url)
     with connection.cursor() as opened:
         columns = ", ".join(f"{name} {kind}" for name, kind in COLUMNS.items())
@@ -53,32 +53,32 @@ def cursor(superuser_url: str) -> Iterator[Cursor]:
 
 
 def make_frame(**columns: Any) -> pd.DataFrame:
-    """Rows of `kept`, in order, what is not given being null."""
+    """Rows of `kept` in order; absent columns are null."""
     rows = len(next(iter(columns.values())))
     whole = dict.fromkeys(COLUMNS, [None] * rows) | {"place": list(range(rows))} | columns
     return pd.DataFrame(whole)
 
 
 def bring(cursor: Cursor, frame: pd.DataFrame) -> pd.DataFrame:
-    """The frame through the table and back."""
+    """The frame after a round trip through the table."""
     cursor.execute("truncate kept")
     copy_in(cursor, "kept", frame)
     return copy_out(cursor, "select * from kept where place >= %(least)s order by place", {"least": 0}, COLUMNS)
 
 
 def stored(cursor: Cursor, column: str) -> list[Any]:
-    """What the table holds, read by the driver."""
+    """Rows of the table, read by the driver."""
     cursor.execute(f"select {column} from kept order by place")
     return [value for (value,) in cursor.fetchall()]
 
 
-def test_text_survives_the_way_in_and_out(cursor: Cursor) -> None:
+def test_text_survives_the_round_trip(cursor: Cursor) -> None:
     back = bring(cursor, make_frame(label=AWKWARD))
     assert stored(cursor, "label") == AWKWARD
     assert list(back["label"]) == AWKWARD
 
 
-def test_an_empty_text_is_not_a_missing_one(cursor: Cursor) -> None:
+def test_empty_text_is_not_null(cursor: Cursor) -> None:
     back = bring(cursor, make_frame(label=["", None, "NA", np.nan]))
     assert stored(cursor, "label") == ["", None, "NA", None]
     assert list(back["label"].isna()) == [False, True, False, True]
@@ -86,7 +86,7 @@ def test_an_empty_text_is_not_a_missing_one(cursor: Cursor) -> None:
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT])
-def test_copy_in_makes_null_of_whatever_is_missing(cursor: Cursor, missing: Any) -> None:
+def test_copy_in_stores_missing_values_as_null(cursor: Cursor, missing: Any) -> None:
     back = bring(cursor, make_frame(value=[1.5, missing], label=["a", missing]))
     assert stored(cursor, "value") == [1.5, None]
     assert stored(cursor, "label") == ["a", None]
@@ -102,7 +102,7 @@ def test_copy_in_makes_null_of_whatever_is_missing(cursor: Cursor, missing: Any)
     ],
     ids=["dates", "timestamps", "nanoseconds"],
 )
-def test_days_come_back_as_timestamps(cursor: Cursor, days: Any) -> None:
+def test_dates_return_as_timestamps(cursor: Cursor, days: Any) -> None:
     back = bring(cursor, make_frame(day=days))
     assert stored(cursor, "day") == [date(1926, 1, 2), date(2099, 12, 31), None]
     assert back["day"].dtype == "datetime64[ns]"
@@ -110,8 +110,8 @@ def test_days_come_back_as_timestamps(cursor: Cursor, days: Any) -> None:
     assert back["day"].isna()[2]
 
 
-def test_whole_numbers_keep_their_last_digit(cursor: Cursor) -> None:
-    """Above 2⁵³ a float would round them."""
+def test_integers_keep_their_last_digit(cursor: Cursor) -> None:
+    """A float rounds integers above 2⁵³."""
     bigs = [2**53 + 1, -(2**63), 2**63 - 1, 0]
     assert list(bring(cursor, make_frame(big=bigs))["big"]) == bigs
     with_null = pd.array([2**53 + 1, None], dtype="Int64")
@@ -120,12 +120,12 @@ def test_whole_numbers_keep_their_last_digit(cursor: Cursor) -> None:
 
 
 @pytest.mark.parametrize("value", [0.1, 1 / 3, 5e-324, 1.7976931348623157e308, -0.0, np.inf, -np.inf])
-def test_numbers_keep_every_bit(cursor: Cursor, value: float) -> None:
+def test_floats_keep_every_bit(cursor: Cursor, value: float) -> None:
     (back,) = bring(cursor, make_frame(value=[value]))["value"]
     assert repr(float(back)) == repr(float(value))
 
 
-def test_an_empty_frame_adds_nothing_and_comes_back_typed(cursor: Cursor) -> None:
+def test_empty_frame_adds_nothing_and_returns_typed(cursor: Cursor) -> None:
     typed = bring(cursor, make_frame(label=["a"]).iloc[:0])
     bare = bring(cursor, pd.DataFrame(columns=list(COLUMNS)))
     full = bring(cursor, make_frame(label=["a"], value=[1.0], day=[date(2020, 1, 1)], big=[1], small=[1]))
@@ -134,7 +134,7 @@ def test_an_empty_frame_adds_nothing_and_comes_back_typed(cursor: Cursor) -> Non
         assert empty.dtypes.to_dict() == full.dtypes.to_dict()
 
 
-def test_copy_in_appends_to_the_columns_it_has_and_leaves_the_frame_alone(cursor: Cursor) -> None:
+def test_copy_in_appends_to_its_columns_and_keeps_the_frame(cursor: Cursor) -> None:
     cursor.execute("truncate kept")
     frame = pd.DataFrame({"small": [7, 8], "place": [1, 2]}, index=["x", "y"])
     before = frame.copy()
@@ -152,7 +152,7 @@ def test_names_are_quoted(cursor: Cursor) -> None:
     assert cursor.fetchall() == [(1, "x")]
 
 
-def test_moments_keep_their_zone(cursor: Cursor) -> None:
+def test_timestamps_keep_their_time_zone(cursor: Cursor) -> None:
     cursor.execute("create temporary table moments (at timestamptz)")
     moment = datetime(2020, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
     copy_in(cursor, "moments", pd.DataFrame({"at": [pd.Timestamp(moment).tz_convert("America/New_York")]}))
@@ -160,22 +160,22 @@ def test_moments_keep_their_zone(cursor: Cursor) -> None:
     assert cursor.fetchall() == [(moment,)]
 
 
-def test_copy_out_keeps_rows_of_nothing_but_nulls(cursor: Cursor) -> None:
-    """A lone null is an empty line."""
+def test_copy_out_keeps_rows_of_nulls(cursor: Cursor) -> None:
+    """A single null is an empty line."""
     rows = copy_out(cursor, "select null::text as a from generate_series(1, 3)", {}, {"a": "text"})
     assert len(rows) == 3
     assert rows["a"].isna().all()
 
 
-def test_copy_out_reads_a_long_result_with_line_breaks_in_its_text(cursor: Cursor) -> None:
-    """Longer than the megabyte that the reader takes at once."""
+def test_copy_out_reads_a_long_result_with_line_breaks(cursor: Cursor) -> None:
+    """Longer than one block of the reader, a megabyte."""
     statement = "select i, repeat(E'a\\nb', 20) as label from generate_series(1, 50000) i order by i"
     rows = copy_out(cursor, statement, {}, {"i": "int8", "label": "text"})
     assert list(rows["i"]) == list(range(1, 50_001))
     assert set(rows["label"]) == {"a\nb" * 20}
 
 
-def test_copy_out_takes_parameters_as_values(cursor: Cursor) -> None:
+def test_copy_out_passes_parameters_as_values(cursor: Cursor) -> None:
     names = ["a", "'; drop table kept; --", 'b"']
     rows = copy_out(cursor, "select unnest(%(names)s) as label", {"names": names}, {"label": "text"})
     assert list(rows["label"]) == names
@@ -197,7 +197,7 @@ ROWS = st.lists(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ROWS)
-def test_whatever_goes_in_comes_out(
+def test_random_frames_survive_the_round_trip(
     cursor: Cursor, rows: list[tuple[str | None, date | None, float | None, int | None]]
 ) -> None:
     labels, days, values, bigs = map(list, zip(*rows, strict=True))
@@ -212,8 +212,8 @@ def test_whatever_goes_in_comes_out(
     assert [None if pd.isna(each) else each for each in back["value"]] == values
 
 
-def test_copy_in_takes_a_frame_that_was_put_together_from_an_empty_one(cursor: Cursor) -> None:
-    """As concatenation leaves it, in two pieces of which the first is empty."""
+def test_copy_in_accepts_a_concatenation_with_an_empty_frame(cursor: Cursor) -> None:
+    """Concatenation leaves two chunks, the first one empty."""
     row = pd.DataFrame({"t": ["a"]}).astype({"t": "str"})
     cursor.execute("create temporary table pieces (t text) on commit drop")
     copy_in(cursor, "pieces", pd.concat([row.head(0), row]))

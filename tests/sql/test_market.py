@@ -1,4 +1,4 @@
-"""Downloads in any order, restated histories, withdrawn actions, delistings and findings, against a real Postgres."""
+"""Bars, revisions, restated histories, actions, delistings and findings, against a real Postgres."""
 
 import itertools
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psycopg2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,16 +17,17 @@ from model.bars.adjustment import undo_splits
 from sql.store import MergedBars, Store
 from tests.support.rows import query
 
-DAY = timedelta(days=1)
+DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
 T0 = datetime(2020, 3, 1, tzinfo=UTC)
 SESSIONS = [f"2020-02-{day:02d}" for day in (3, 4, 5, 6, 7, 10)]
+NO_ACTIONS = pd.DataFrame({"symbol": [], "ex_date": [], "kind": [], "value": []})
 _names = itertools.count(1)
 ActionKey = tuple[str, str]
 
 
 @dataclass(frozen=True)
 class Download:
-    """What a source said on a day: closes as traded, and splits and dividends."""
+    """A download of one day: closes as traded, splits and dividends."""
 
     day: int
     closes: dict[str, float]
@@ -33,7 +35,7 @@ class Download:
 
     @property
     def known_at(self) -> datetime:
-        """When it said so."""
+        """Time of the download."""
         return T0 + self.day * DAY
 
 
@@ -48,15 +50,15 @@ def frames(download: Download, symbol: str) -> tuple[pd.DataFrame, pd.DataFrame]
 def merge(store: Store, symbol: str, *downloads: Download, **options: Any) -> list[MergedBars]:
     instruments = pd.DataFrame({"symbol": [symbol], "exchange_mic": "XNYS", "currency_code": "USD"})
     done = []
-    for each in downloads:
-        bars, actions = frames(each, symbol)
-        said = {"source": "file", "instruments": instruments, "bars": bars, "actions": actions}
-        done.append(store.merge_bars(**said, known_at=each.known_at, **({"accept_restated": True} | options)))
+    for download in downloads:
+        bars, actions = frames(download, symbol)
+        arguments = {"source": "file", "instruments": instruments, "bars": bars, "actions": actions}
+        done.append(store.merge_bars(**arguments, known_at=download.known_at, **({"accept_restated": True} | options)))
     return done
 
 
 def state(store: Store, database_url: str, symbol: str) -> list[Any]:
-    """Everything that is stored of a symbol's prices, and all that can be read of it at any moment."""
+    """All stored rows of a symbol's prices."""
     return [
         query(database_url, f"select {columns} from market.{table} where symbol = '{symbol}' order by 1, 2, 3")
         for table, columns in (
@@ -77,7 +79,7 @@ def state(store: Store, database_url: str, symbol: str) -> list[Any]:
         ([(1, 10.0), (2, 12.0), (3, 14.0)], [10.0, 12.0, 14.0]),
     ],
 )
-def test_merge_bars_in_any_order_of_downloads_knows_the_same(
+def test_merge_bars_in_any_order_returns_the_same_knowledge(
     store: Store, database_url: str, said: list[tuple[int, float]], expected: list[float]
 ) -> None:
     downloads = [Download(day, {"2020-02-03": close}) for day, close in said]
@@ -98,7 +100,7 @@ levels = st.sampled_from([10.0, 11.0, 12.5])
 
 @st.composite
 def downloads(draw: st.DrawFn) -> list[Download]:
-    """Downloads of some sessions, with corrections of bars, and of splits and dividends that come and go."""
+    """Downloads of some sessions, with corrections of bars and changing splits and dividends."""
     found = []
     for day in range(draw(st.integers(1, 4))):
         span = sorted(draw(st.lists(st.sampled_from(range(len(SESSIONS))), min_size=1, max_size=2)))
@@ -116,27 +118,28 @@ def downloads(draw: st.DrawFn) -> list[Download]:
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
-@given(said=downloads(), random=st.randoms())
+@given(history=downloads(), random=st.randoms())
 def test_merge_bars_in_any_order_ends_in_the_same_state(
-    store: Store, database_url: str, said: list[Download], random: Any
+    store: Store, database_url: str, history: list[Download], random: Any
 ) -> None:
-    """Bars, corrections, splits, dividends and withdrawals, shuffled, and some of them twice."""
+    """Bars, corrections, splits, dividends and withdrawals, shuffled, one of them twice."""
     in_time, shuffled = f"A{next(_names)}", f"B{next(_names)}"
-    merge(store, in_time, *said)
-    order = said + said[:1]
+    merge(store, in_time, *history)
+    order = history + history[:1]
     random.shuffle(order)
     merge(store, shuffled, *order)
     assert state(store, database_url, shuffled) == state(store, database_url, in_time)
-    for each in said:
+    for download in history:
         known = [
-            store.read_actions([name], as_of=date(2020, 3, 1), known_at=each.known_at) for name in (in_time, shuffled)
+            store.read_actions([name], as_of=date(2020, 3, 1), known_at=download.known_at)
+            for name in (in_time, shuffled)
         ]
         pd.testing.assert_frame_equal(known[0].drop(columns="symbol"), known[1].drop(columns="symbol"))
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[pd.DataFrame, pd.DataFrame, list[int]]:
-    """Bars as traded, their splits and dividends, and the sessions after which somebody downloaded them."""
+    """Bars as traded, their splits and dividends, and the numbers of sessions at the downloads."""
     sessions = pd.bdate_range("2020-01-01", periods=draw(st.integers(4, 30))).astype("datetime64[ns]")
     close = np.array(draw(st.lists(st.floats(1, 1000), min_size=len(sessions), max_size=len(sessions))))
     bars = pd.DataFrame(
@@ -154,7 +157,7 @@ def histories(draw: st.DrawFn) -> tuple[pd.DataFrame, pd.DataFrame, list[int]]:
 
 
 def as_downloaded(bars: pd.DataFrame, actions: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """What Yahoo would give: prices and dividends divided by every later split."""
+    """Yahoo's representation: prices and dividends divided by every later split."""
     splits = actions[actions["kind"] == "split"]
 
     def later(day: pd.Timestamp) -> float:
@@ -174,10 +177,10 @@ def as_downloaded(bars: pd.DataFrame, actions: pd.DataFrame) -> tuple[pd.DataFra
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(history=histories(), random=st.randoms())
-def test_merge_bars_of_restated_downloads_in_any_order_gives_what_was_traded(
+def test_merge_bars_of_restated_downloads_restores_traded_prices(
     store: Store, history: tuple[pd.DataFrame, pd.DataFrame, list[int]], random: Any
 ) -> None:
-    """Each later split restates a download's whole history; as traded, there is one history and nothing is revised."""
+    """Each later split restates the downloaded history; as traded, the history is unique and nothing is revised."""
     bars, actions, ends = history
     name = f"V{next(_names)}"
     random.shuffle(ends)
@@ -205,7 +208,7 @@ def test_merge_bars_of_restated_downloads_in_any_order_gives_what_was_traded(
 
 @pytest.mark.parametrize("fact", [("2020-02-06", "dividend"), ("2020-02-06", "split")])
 def test_merge_bars_after_a_new_action_writes_two_rows(store: Store, database_url: str, fact: ActionKey) -> None:
-    """One for the fact, one that says that there was a download; no bar, whatever the source restated."""
+    """One for the action, one for the download; no bar, in spite of the restated prices."""
     bars = dict.fromkeys(SESSIONS, 10.0)
     merge(store, "A", Download(0, bars))
     tables = "market.daily_bar", "market.bar_revision", "market.corporate_action", "market.instrument", "ops.download"
@@ -219,7 +222,7 @@ def test_merge_bars_after_a_new_action_writes_two_rows(store: Store, database_ur
     assert written == [0, 0, 1, 0, 1]
 
 
-def test_merge_bars_withdraws_an_action_that_the_source_no_longer_gives(store: Store) -> None:
+def test_merge_bars_withdraws_an_absent_action(store: Store) -> None:
     bars = dict.fromkeys(SESSIONS, 10.0)
     facts = {("2020-02-03", "dividend"): 0.5, ("2020-02-05", "dividend"): 0.5, ("2020-02-05", "split"): 2.0}
     merge(store, "A", Download(0, bars, facts), Download(1, bars))
@@ -228,14 +231,14 @@ def test_merge_bars_withdraws_an_action_that_the_source_no_longer_gives(store: S
         return store.read_actions(["A"], as_of=date(2020, 3, 1), known_at=T0 + day * DAY)["kind"].tolist()
 
     assert known(0) == ["dividend", "dividend", "split"]
-    # Nothing can be said of an ex-date that the download does not reach across.
+    # An ex-date outside the download's span stays unchanged.
     assert known(1) == ["dividend"]
     merge(store, "A", Download(2, bars, facts), Download(3, bars), knows_actions=False)
     assert known(3) == known(2) == known(0)
 
 
-def test_merge_bars_refuses_a_history_on_another_basis(store: Store, database_url: str) -> None:
-    """As after a 2:1 split of which the source says nothing: no bar is overwritten."""
+def test_merge_bars_rejects_a_history_on_another_basis(store: Store, database_url: str) -> None:
+    """As after an unreported 2:1 split: no bar is overwritten."""
     bars = dict(zip(SESSIONS, [10.0, 11.0, 12.0, 11.0, 10.0, 9.0], strict=True))
     merge(store, "A", Download(0, bars))
     before = state(store, database_url, "A")
@@ -248,7 +251,7 @@ def test_merge_bars_refuses_a_history_on_another_basis(store: Store, database_ur
     assert done.revised == len(bars)
 
 
-def test_merge_bars_takes_a_few_corrections_for_corrections(store: Store) -> None:
+def test_merge_bars_accepts_a_few_large_corrections(store: Store) -> None:
     bars = {f"2020-{month:02d}-{day:02d}": 10.0 for month in (1, 2) for day in range(1, 29)}
     merge(store, "A", Download(0, bars))
     corrected = bars | dict.fromkeys(list(bars)[3:6], 12.0)
@@ -256,7 +259,7 @@ def test_merge_bars_takes_a_few_corrections_for_corrections(store: Store) -> Non
     assert (done.restated, done.revised) == ((), 3)
 
 
-def answer(store: Store, day: int, outcome: str, symbol: str = "A") -> None:
+def download_once(store: Store, day: int, outcome: str, symbol: str = "A") -> None:
     bars, actions = frames(Download(day, {"2020-02-03": 10.0} if outcome == "ok" else {}), symbol)
     store.merge_bars(
         source="yahoo",
@@ -269,7 +272,7 @@ def answer(store: Store, day: int, outcome: str, symbol: str = "A") -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "status"),
+    ("outcomes", "status"),
     [
         (["ok"], "active"),
         (["ok", "missing"], "suspected"),
@@ -282,15 +285,15 @@ def answer(store: Store, day: int, outcome: str, symbol: str = "A") -> None:
         (["ok", *["missing"] * 20, "ok", *["missing"] * 20], "suspected"),
     ],
 )
-def test_merge_bars_believes_a_delisting_slowly(store: Store, answers: Sequence[str], status: str) -> None:
-    for day, outcome in enumerate(answers):
-        answer(store, day, outcome)
+def test_merge_bars_marks_a_delisting_after_several_weeks(store: Store, outcomes: Sequence[str], status: str) -> None:
+    for day, outcome in enumerate(outcomes):
+        download_once(store, day, outcome)
     known = store.read_instruments(["A"])
     assert known["status"].tolist() == [status]
     assert known["last_session"].tolist() == [pd.Timestamp("2020-02-03")]
 
 
-def test_read_instruments_tells_when_a_symbol_was_last_asked_for(store: Store) -> None:
+def test_read_instruments_returns_times_of_the_last_downloads(store: Store) -> None:
     bars = dict.fromkeys(SESSIONS, 10.0)
     merge(store, "A", Download(0, bars), Download(1, dict(list(bars.items())[3:])), Download(2, {SESSIONS[1]: 10.0}))
     known = store.read_instruments(["A"]).iloc[0]
@@ -299,23 +302,238 @@ def test_read_instruments_tells_when_a_symbol_was_last_asked_for(store: Store) -
 
 
 def finding(session: str | None, rule: str, value: float = 1.0, treatment: str = "kept") -> pd.DataFrame:
-    row = ("A", pd.Timestamp(session), rule, value, treatment, "as said")
+    row = ("A", pd.Timestamp(session), rule, value, treatment, "reason")
     columns = ["symbol", "session", "rule", "value", "treatment", "reason"]
     return pd.DataFrame([row], columns=columns).astype({"session": "datetime64[ns]"})
 
 
-def test_merge_findings_keeps_what_stands_and_clears_what_does_not(store: Store, database_url: str) -> None:
-    found = pd.concat([finding("2020-02-03", "gap"), finding("2020-02-05", "spike"), finding(None, "unreadable_line")])
-    store.merge_findings(found)
-    stands = "select session, rule, value from market.finding where cleared_at is null order by rule"
-    everything = query(database_url, stands)
+def test_merge_findings_clears_absent_findings_of_checked_sessions(store: Store, database_url: str) -> None:
+    findings = pd.concat(
+        [finding("2020-02-03", "gap"), finding("2020-02-05", "spike"), finding(None, "unreadable_line")]
+    )
+    store.merge_findings(findings)
+    current = "select session, rule, value from market.finding where cleared_at is null order by rule"
+    everything = query(database_url, current)
     assert [rule for _, rule, _ in everything] == ["gap", "spike", "unreadable_line"]
     versions = query(database_url, "select xmin::text, ctid::text from market.finding order by rule")
     checked: dict[str, Any] = {"symbols": ["A"], "rules": ["gap", "spike"]}
-    store.merge_findings(found, **checked)
+    store.merge_findings(findings, **checked)
     assert query(database_url, "select xmin::text, ctid::text from market.finding order by rule") == versions
-    # A check that ended before the second session cannot clear what was found there; others can.
-    store.merge_findings(found.head(0), **checked, as_of=date(2020, 2, 4))
-    assert [rule for _, rule, _ in query(database_url, stands)] == ["spike", "unreadable_line"]
+    # A check that ends before the second session cannot clear its finding.
+    store.merge_findings(findings.head(0), **checked, as_of=date(2020, 2, 4))
+    assert [rule for _, rule, _ in query(database_url, current)] == ["spike", "unreadable_line"]
     store.merge_findings(finding("2020-02-03", "gap", 3.0), **checked)
-    assert query(database_url, stands) == [(date(2020, 2, 3), "gap", 3.0), (None, "unreadable_line", 1.0)]
+    assert query(database_url, current) == [(date(2020, 2, 3), "gap", 3.0), (None, "unreadable_line", 1.0)]
+
+
+def make_bars(closes: dict[str, float], symbol: str = "A", volume: float = 1000.0) -> pd.DataFrame:
+    close = np.array(list(closes.values()))
+    return pd.DataFrame(
+        {
+            "symbol": symbol,
+            "session": pd.to_datetime(list(closes)),
+            "open": close,
+            "high": close,
+            "low": close,
+            "close": close,
+            "volume": volume,
+        }
+    )
+
+
+def merge_frames(
+    store: Store, bars: pd.DataFrame, known_at: datetime, actions: pd.DataFrame = NO_ACTIONS
+) -> tuple[int, ...]:
+    names = sorted({*bars["symbol"], *actions["symbol"]})
+    instruments = pd.DataFrame({"symbol": names, "exchange_mic": "XNYS", "currency_code": "USD"})
+    done = store.merge_bars(
+        source="file",
+        instruments=instruments,
+        bars=bars,
+        actions=actions,
+        known_at=known_at,
+        accept_restated=True,
+        knows_actions=False,
+    )
+    return done.added, done.revised, done.unchanged, done.actions
+
+
+def closes_known(
+    store: Store, known_at: datetime, as_of: date = date(2030, 1, 1), symbol: str = "A"
+) -> dict[str, float]:
+    bars = store.read_bars([symbol], as_of=as_of, known_at=known_at)
+    return dict(zip(bars["session"].dt.strftime("%Y-%m-%d"), bars["close"], strict=True))
+
+
+def test_merge_bars_of_the_same_bars_changes_no_row(store: Store, database_url: str) -> None:
+    bars = make_bars({"2020-01-02": 10.0, "2020-01-03": 11.0})
+    assert merge_frames(store, bars, T0) == (2, 0, 0, 0)
+    versions = query(database_url, "select xmin, ctid from market.daily_bar order by session")
+    assert merge_frames(store, bars, T0 + DAY) == (0, 0, 2, 0)
+    assert query(database_url, "select xmin, ctid from market.daily_bar order by session") == versions
+
+
+def test_merge_bars_revises_only_beyond_the_tolerance(store: Store, database_url: str) -> None:
+    """Price 1e-4, volume 5e-3, relative to the stored value."""
+    cases = [
+        ({"close": 10.0009}, False),
+        ({"close": 10.0011}, True),
+        ({"close": 9.9989}, True),
+        ({"open": 10.0009}, False),
+        ({"open": 10.0011}, True),
+        ({"high": 10.0011}, True),
+        ({"low": 9.9989}, True),
+        ({"volume": 1004.0}, False),
+        ({"volume": 1006.0}, True),
+    ]
+    symbols = [f"S{number}" for number in range(len(cases))]
+    before = pd.concat([make_bars({"2020-01-02": 10.0}, symbol) for symbol in symbols], ignore_index=True)
+    merge_frames(store, before, T0)
+    after = pd.concat([before[before["symbol"] == s].assign(**c) for s, (c, _) in zip(symbols, cases, strict=True)])
+    assert merge_frames(store, after, T0 + DAY) == (0, 6, 3, 0)
+    corrected = query(database_url, "select symbol from market.bar_revision order by symbol")
+    assert [symbol for (symbol,) in corrected] == [s for s, (_, is_) in zip(symbols, cases, strict=True) if is_]
+    known = store.read_bars(symbols, as_of=date(2020, 1, 2), known_at=T0 + DAY).set_index("symbol")
+    for symbol, (change, is_correction) in zip(symbols, cases, strict=True):
+        ((column, value),) = change.items()
+        stored = 1000.0 if column == "volume" else 10.0
+        assert known.loc[symbol, column] == (value if is_correction else stored)
+
+
+def test_merge_bars_keeps_the_replaced_values(store: Store, database_url: str) -> None:
+    old = make_bars({"2020-01-02": 10.0})
+    new = make_bars({"2020-01-02": 12.0}, volume=3000.0).assign(open=11.0, high=13.0, low=9.0)
+    merge_frames(store, old, T0)
+    assert merge_frames(store, new, T0 + DAY) == (0, 1, 0, 0)
+    assert query(database_url, "select * from market.bar_revision") == [
+        ("A", date(2020, 1, 2), T0 + DAY, *[10.0] * 4, 1000, T0, 11.0, 13.0, 9.0, 12.0, 3000)
+    ]
+    for known_at, expected in ((T0, old), (T0 + DAY - SECOND, old), (T0 + DAY, new)):
+        known = store.read_bars(["A"], as_of=date(2020, 1, 2), known_at=known_at)
+        pd.testing.assert_frame_equal(known, expected, check_dtype=False)
+
+
+def test_merge_bars_never_replaces_a_value_by_a_missing_one(store: Store, database_url: str) -> None:
+    merge_frames(store, make_bars({"2020-01-02": 10.0, "2020-01-03": 10.0}), T0)
+    bare = make_bars({"2020-01-02": 10.0, "2020-01-03": 20.0}).assign(open=np.nan, high=np.nan, low=np.nan, volume=None)
+    assert merge_frames(store, bare.astype({"volume": "float64"}), T0 + DAY) == (0, 1, 1, 0)
+    assert query(database_url, "select open, high, low, close, volume from market.daily_bar order by session") == [
+        (10.0, 10.0, 10.0, 10.0, 1000),
+        (10.0, 10.0, 10.0, 20.0, 1000),
+    ]
+
+
+def test_merge_bars_fills_missing_values_as_a_revision(store: Store) -> None:
+    merge_frames(store, make_bars({"2020-01-02": 10.0}).assign(open=np.nan, volume=np.nan), T0)
+    assert merge_frames(store, make_bars({"2020-01-02": 10.0}), T0 + DAY) == (0, 1, 0, 0)
+    before, after = (
+        store.read_bars(["A"], as_of=date(2020, 1, 2), known_at=known_at).loc[0, ["open", "volume"]].tolist()
+        for known_at in (T0, T0 + DAY)
+    )
+    assert np.isnan(before).all()
+    assert after == [10.0, 1000.0]
+
+
+def test_merge_bars_stores_less_than_half_a_share_as_no_volume(store: Store, database_url: str) -> None:
+    """The reversal of a later split leaves fractions."""
+    bars = pd.concat([make_bars({f"2020-01-0{n}": 10.0}, volume=v) for n, v in ((2, 0.2), (3, 0.0), (6, 1.4))])
+    merge_frames(store, bars, T0)
+    assert query(database_url, "select volume from market.daily_bar order by session") == [(None,), (None,), (1,)]
+
+
+def test_merge_bars_retried_at_the_same_time_leaves_one_revision(store: Store, database_url: str) -> None:
+    merge_frames(store, make_bars({"2020-01-02": 10.0}), T0)
+    for close in (12.0, 15.0):
+        assert merge_frames(store, make_bars({"2020-01-02": close}), T0 + DAY, make_dividend(close)) == (0, 1, 0, 1)
+    assert query(database_url, "select old_close, new_close from market.bar_revision") == [(10.0, 15.0)]
+    assert closes_known(store, T0) == {"2020-01-02": 10.0}
+    assert closes_known(store, T0 + DAY) == {"2020-01-02": 15.0}
+    assert query(database_url, "select value from market.corporate_action") == [(15.0,)]
+
+
+def test_merge_bars_keeps_exchange_and_currency_of_a_stored_symbol(store: Store) -> None:
+    merge_frames(store, make_bars({"2020-01-02": 10.0, "2020-01-03": 10.0}), T0)
+    moved = pd.DataFrame({"symbol": ["A", "B"], "exchange_mic": "XLON", "currency_code": "GBP"})
+    nothing = make_bars({"2020-01-02": 10.0}).iloc[:0]
+    store.merge_bars(source="file", instruments=moved, bars=nothing, actions=NO_ACTIONS, known_at=T0 + DAY)
+    known = store.read_instruments(["A", "B", "C"])
+    assert known[["symbol", "exchange_mic", "currency_code"]].to_numpy().tolist() == [
+        ["A", "XNYS", "USD"],
+        ["B", "XLON", "GBP"],
+    ]
+    assert known["first_session"][0] == pd.Timestamp("2020-01-02")
+    assert known["last_session"][0] == pd.Timestamp("2020-01-03")
+    assert known["last_session"].isna()[1]
+
+
+def test_merge_bars_is_all_or_nothing(store: Store, database_url: str) -> None:
+    with pytest.raises(psycopg2.errors.CheckViolation):
+        merge_frames(store, make_bars({"2020-01-02": 10.0}), T0, make_dividend(1.0).assign(kind="gift"))
+    assert query(database_url, "select (select count(*) from market.instrument), count(*) from market.daily_bar") == [
+        (0, 0)
+    ]
+
+
+def test_read_bars_returns_every_version_as_known_at_its_time(store: Store, database_url: str) -> None:
+    for days, close in enumerate((10.0, 12.0, 15.0)):
+        merge_frames(store, make_bars({"2020-01-02": close}), T0 + days * DAY)
+    assert closes_known(store, T0 - SECOND) == {}
+    for days, close in enumerate((10.0, 12.0, 15.0)):
+        assert closes_known(store, T0 + days * DAY) == {"2020-01-02": close}
+        assert closes_known(store, T0 + (days + 1) * DAY - SECOND) == {"2020-01-02": close}
+    assert query(database_url, "select old_close, new_close from market.bar_revision order by revised_at") == [
+        (10.0, 12.0),
+        (12.0, 15.0),
+    ]
+
+
+def test_read_bars_ends_at_as_of(store: Store) -> None:
+    merge_frames(store, make_bars({"2020-01-02": 10.0, "2020-01-03": 11.0}), T0)
+    assert closes_known(store, T0, as_of=date(2020, 1, 2)) == {"2020-01-02": 10.0}
+
+
+def make_dividend(value: float, kind: str = "dividend") -> pd.DataFrame:
+    return pd.DataFrame({"symbol": "A", "ex_date": pd.to_datetime(["2020-01-03"]), "kind": kind, "value": [value]})
+
+
+@pytest.mark.parametrize(
+    ("kind", "first", "within", "beyond"),
+    [
+        # 5e-5 of the close before the ex-date, 0.005: the error of rounded prices.
+        ("dividend", 1.0, 1.004, 1.006),
+        # 5e-5 of the ratio.
+        ("split", 4.0, 4.00019, 4.00021),
+    ],
+)
+def test_read_actions_returns_them_as_known_at_their_time(
+    store: Store, kind: str, first: float, within: float, beyond: float
+) -> None:
+    bars = make_bars({"2020-01-02": 100.0, "2020-01-03": 99.0})
+    assert merge_frames(store, bars, T0, make_dividend(first, kind)) == (2, 0, 0, 1)
+    assert merge_frames(store, bars, T0 + DAY, make_dividend(within, kind)) == (0, 0, 2, 0)
+    assert merge_frames(store, bars, T0 + 2 * DAY, make_dividend(beyond, kind)) == (0, 0, 2, 1)
+    assert store.read_actions(["A"], as_of=date(2020, 1, 3), known_at=T0 - SECOND).empty
+    for days, value in ((0, first), (1, first), (2, beyond)):
+        actions = store.read_actions(["A"], as_of=date(2020, 1, 3), known_at=T0 + days * DAY)
+        assert actions.to_numpy().tolist() == [["A", pd.Timestamp("2020-01-03"), kind, value]]
+    assert store.read_actions(["A"], as_of=date(2020, 1, 2), known_at=T0 + 2 * DAY).empty
+
+
+DATES = [f"2020-01-{day:02d}" for day in (2, 3, 6)]
+VINTAGES = st.lists(
+    st.dictionaries(st.sampled_from(DATES), st.integers(1, 5).map(float), min_size=1), min_size=1, max_size=5
+)
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(vintages=VINTAGES)
+def test_read_bars_equals_a_replay_of_the_downloads(store: Store, vintages: list[dict[str, float]]) -> None:
+    symbol = f"S{next(_names)}"
+    replayed: dict[str, float] = {}
+    expected = []
+    for number, vintage in enumerate(vintages):
+        merge_frames(store, make_bars(dict(sorted(vintage.items())), symbol), T0 + number * DAY)
+        replayed |= vintage
+        expected.append(dict(replayed))
+    for number, known in enumerate(expected):
+        assert closes_known(store, T0 + number * DAY, symbol=symbol) == known

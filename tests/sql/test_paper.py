@@ -1,4 +1,4 @@
-"""Results of the paper's experiment through the door, and what an analyst reads of them, worked by hand."""
+"""Results of the paper's experiment and their view, against values computed by hand."""
 
 from datetime import UTC, date, datetime
 from typing import Any
@@ -55,7 +55,7 @@ def results_of(*rows: dict[str, Any]) -> pd.DataFrame:
 THREE = results_of(result("hybrid", 1, 0.02), result("hybrid", 2, 0.04), result("persistence", None, 0.01))
 
 
-def test_add_paper_results_again_leaves_the_rows_alone(store: Store, database_url: str) -> None:
+def test_add_paper_results_again_changes_no_row(store: Store, database_url: str) -> None:
     added = store.add_paper_results(EXPERIMENT, THREE, computed_at=FIRST)
     assert (added.added, added.changed, added.unchanged) == (3, 0, 0)
     rows = query(database_url, "select ctid::text, xmin::text, * from forecast.paper_result order by 1")
@@ -64,7 +64,7 @@ def test_add_paper_results_again_leaves_the_rows_alone(store: Store, database_ur
     assert query(database_url, "select ctid::text, xmin::text, * from forecast.paper_result order by 1") == rows
 
 
-def test_add_paper_results_counts_those_that_came_out_otherwise(store: Store, database_url: str) -> None:
+def test_add_paper_results_counts_changed_ones(store: Store, database_url: str) -> None:
     store.add_paper_results(EXPERIMENT, THREE, computed_at=FIRST)
     other = results_of(result("hybrid", 1, 0.03), result("hybrid", 2, 0.04), result("linear", None, 0.01))
     added = store.add_paper_results(EXPERIMENT, other, computed_at=LATER)
@@ -74,8 +74,8 @@ def test_add_paper_results_counts_those_that_came_out_otherwise(store: Store, da
     ) == [(1, 0.03, LATER), (2, 0.04, FIRST)]
 
 
-def test_read_paper_results_is_mean_and_spread_over_seeds(store: Store) -> None:
-    """Of 0.02 and 0.04: mean 0.03, sample standard deviation 0.01 √2; persistence 0.01, a third of it."""
+def test_read_paper_results_returns_mean_and_deviation_over_seeds(store: Store) -> None:
+    """0.02 and 0.04 have mean 0.03 and sample standard deviation 0.01 √2; persistence has a third of it, 0.01."""
     store.add_paper_results(EXPERIMENT, THREE, computed_at=FIRST)
     other = PaperExperiment(**(vars(EXPERIMENT) | {"experiment": "1" * 64}))
     store.add_paper_results(other, results_of(result("hybrid", 1, 0.9)), computed_at=LATER)
@@ -96,7 +96,7 @@ def test_read_paper_results_is_mean_and_spread_over_seeds(store: Store) -> None:
     [{"seed": None}, {"scaler": "test"}, {"forecaster": "oracle"}, {"rmse": -0.1}, {"best_epoch": 6}],
     ids=str,
 )
-def test_add_paper_results_writes_all_or_nothing(store: Store, database_url: str, fault: dict[str, Any]) -> None:
+def test_add_paper_results_is_all_or_nothing(store: Store, database_url: str, fault: dict[str, Any]) -> None:
     with pytest.raises(psycopg2.errors.CheckViolation):
         store.add_paper_results(
             EXPERIMENT, pd.concat([THREE, results_of(result("gru", 1, 0.1) | fault)]), computed_at=FIRST

@@ -1,4 +1,4 @@
-"""What an analyst reads, against numbers worked by hand."""
+"""The views of the schema `report`, against values computed by hand."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -136,7 +136,7 @@ def scores(cursor: Cursor, condition: str) -> list[float]:
     return [float(value) for value in row]
 
 
-def test_scorecard_equals_what_is_worked_by_hand(cursor: Cursor) -> None:
+def test_scorecard_equals_values_computed_by_hand(cursor: Cursor) -> None:
     """Errors of -0.03, +0.01, -0.02 and +0.04; one symbol moves 0.05 a month as a rule, the other 0.02."""
     one, two = add_run(cursor, JANUARY), add_run(cursor, FEBRUARY, served="baseline")
     expected = {"A": 0.05, "B": 0.02}
@@ -203,7 +203,7 @@ def test_scorecard_windows_count_back_from_the_newest_scored_month(cursor: Curso
     assert found == [(3, 3, 12.0, 0.5), (12, 12, 7.5, 0.5), (60, 13, 7.0, 0.5), (None, 13, 7.0, 0.5)]
 
 
-def test_scorecard_counts_the_run_in_force_and_each_universe_alone(cursor: Cursor) -> None:
+def test_scorecard_uses_runs_in_force_by_universe(cursor: Cursor) -> None:
     late = START + timedelta(days=400)
     old = add_run(cursor, JANUARY)
     new = add_run(cursor, JANUARY, correction=1, started_at=late, finished_at=late)
@@ -219,8 +219,8 @@ def test_scorecard_counts_the_run_in_force_and_each_universe_alone(cursor: Curso
     ) == [("other", 1, 0.7, 0), ("u", 1, 0.1, 1)]
 
 
-def test_scorecard_has_no_mase_and_no_skill_against_nothing(cursor: Cursor) -> None:
-    """A symbol that never moved, and a random walk that was right to the last digit."""
+def test_scorecard_has_no_mase_and_no_skill_against_zero(cursor: Cursor) -> None:
+    """A symbol without moves and an exact random walk: both denominators are zero."""
     run_id = add_run(cursor, JANUARY)
     add_forecast(cursor, run_id, "A", JANUARY, FEBRUARY, {"hybrid": 0.1, "persistence": 0.0}, actual=0.0, naive_mae=0.0)
     accumulate(cursor)
@@ -231,7 +231,7 @@ def test_scorecard_has_no_mase_and_no_skill_against_nothing(cursor: Cursor) -> N
     ) == [(None, None, None)]
 
 
-def test_latest_forecast_is_the_served_one_of_the_newest_month_in_prices(cursor: Cursor) -> None:
+def test_latest_forecast_returns_the_served_one_in_prices(cursor: Cursor) -> None:
     add_forecast(cursor, add_run(cursor, JANUARY), "A", JANUARY, FEBRUARY, losses(0, 0, 0))
     newest = add_run(cursor, FEBRUARY)
     add_forecast(cursor, newest, "A", FEBRUARY, MARCH, losses(0, 0, 0), median=0.02, close=50.0)
@@ -251,7 +251,7 @@ def test_latest_forecast_is_the_served_one_of_the_newest_month_in_prices(cursor:
         assert row[2:-1] == pytest.approx((close, *prices, median))
 
 
-def test_forecast_vs_actual_puts_what_came_beside_what_was_said(cursor: Cursor) -> None:
+def test_forecast_vs_actual_joins_forecasts_and_outcomes(cursor: Cursor) -> None:
     run_id = add_run(cursor, JANUARY)
     add_forecast(cursor, run_id, "A", JANUARY, FEBRUARY, losses(1, 2, 3), median=0.02, actual=-0.03, close=50.0)
     add_forecast(cursor, run_id, "A", JANUARY, MARCH, losses(1, 2, 3))  # has not happened
@@ -274,7 +274,7 @@ def test_published_run_is_the_last_correction(cursor: Cursor) -> None:
     assert select(cursor, "select run_id, correction from report.published_run") == [(second, 1)]
 
 
-def test_drift_status_is_the_worst_of_the_newest_checks_of_each_horizon(cursor: Cursor) -> None:
+def test_drift_status_is_the_worst_of_the_newest_checks(cursor: Cursor) -> None:
     def check(run_id: int, horizon: int, measure: str, status: str, statistic: float | None) -> None:
         cursor.execute(
             "insert into ops.drift_check (run_id, horizon, measure, status, statistic, threshold, p_value, "
@@ -310,7 +310,7 @@ def test_drift_status_is_the_worst_of_the_newest_checks_of_each_horizon(cursor: 
     ]
 
 
-def test_drift_month_is_of_the_runs_in_force_by_the_month_they_are_scored_in(cursor: Cursor) -> None:
+def test_drift_month_uses_runs_in_force(cursor: Cursor) -> None:
     replaced, in_force = add_run(cursor, JANUARY), add_run(cursor, JANUARY, correction=1)
     for run_id, value in ((replaced, 9.0), (in_force, 0.07)):
         cursor.execute(
@@ -349,14 +349,14 @@ def test_data_quality_shows_outcomes_and_corrected_bars(cursor: Cursor) -> None:
     ]
 
 
-def test_run_history_is_newest_first_and_timed(cursor: Cursor) -> None:
+def test_run_history_is_newest_first_with_durations(cursor: Cursor) -> None:
     one = add_run(cursor, JANUARY)
     two = add_run(cursor, FEBRUARY, status="running", finished_at=None)
     found = select(cursor, "select run_id, status, duration_seconds, is_retrospective from report.run_history")
     assert found == [(two, "running", None, False), (one, "published", 90, False)]
 
 
-def test_run_history_calls_a_run_over_31_days_after_its_as_of_retrospective(cursor: Cursor) -> None:
+def test_run_history_marks_runs_31_days_after_as_of_retrospective(cursor: Cursor) -> None:
     as_of = date(2020, 1, 31)
     for days, universe in ((31, "in time"), (32, "late")):
         moment = datetime(2020, 1, 31, 23, tzinfo=UTC) + timedelta(days=days)
@@ -372,8 +372,8 @@ def months_back(day: date, months: int) -> date:
     return date(place // 12, place % 12 + 1, 1)
 
 
-def watch(cursor: Cursor, universe: str, first_month: date, due: dict[date, date], **changes: Any) -> None:
-    """Put a universe on the watch list, with the days on which its months are due."""
+def monitor(cursor: Cursor, universe: str, first_month: date, due: dict[date, date], **changes: Any) -> None:
+    """Monitor a universe with the given due dates."""
     row = {
         "source": "file",
         "universe": universe,
@@ -387,24 +387,24 @@ def watch(cursor: Cursor, universe: str, first_month: date, due: dict[date, date
         insert(cursor, "ops.due_month", source="file", universe=universe, origin_month=month, due_on=day)
 
 
-def test_overdue_is_what_is_watched_due_and_not_published(cursor: Cursor) -> None:
+def test_overdue_lists_monitored_due_unpublished_months(cursor: Cursor) -> None:
     ((today,),) = select(cursor, "select (now() at time zone 'UTC')::date")
     one, two, three = (months_back(today, months) for months in (1, 2, 3))
     now, yesterday = datetime.now(UTC), today - timedelta(days=1)
     past = {three: today - timedelta(days=60), two: today - timedelta(days=30), one: yesterday}
 
-    watch(cursor, "punctual", one, past)
+    monitor(cursor, "punctual", one, past)
     add_run(cursor, one, universe="punctual")
-    watch(cursor, "due today", one, {one: today})
-    watch(cursor, "late", three, past)
+    monitor(cursor, "due today", one, {one: today})
+    monitor(cursor, "late", three, past)
     add_run(cursor, two, universe="late")
-    # Its first regular run failed, and so did every other.
-    watch(cursor, "never", three, past)
+    # All its runs failed.
+    monitor(cursor, "never", three, past)
     failed = add_run(cursor, one, universe="never", status="failed", message="no source")
-    watch(cursor, "caught up", three, past)  # late, by hand, and good enough
+    monitor(cursor, "caught up", three, past)  # a late run by hand counts
     add_run(cursor, one, universe="caught up", started_at=now, finished_at=now)
-    watch(cursor, "retired", three, past, ended_at=now)
-    watch(cursor, "young", three, past, monitored_since=now)
+    monitor(cursor, "retired", three, past, ended_at=now)
+    monitor(cursor, "young", three, past, monitored_since=now)
     add_run(cursor, three, universe="by hand", started_at=now, finished_at=now)
     assert select(
         cursor,
@@ -418,26 +418,27 @@ def test_overdue_is_what_is_watched_due_and_not_published(cursor: Cursor) -> Non
     ) == [(one, two, yesterday, 1, 1, "published")]
 
 
-def test_overdue_needs_no_due_dates_written_ahead(cursor: Cursor) -> None:
-    """Five sessions are seven days, and two more for holidays: the tenth of the month after."""
+def test_overdue_needs_no_stored_due_dates(cursor: Cursor) -> None:
+    """Five sessions are seven days, plus two for holidays: the tenth of the following month."""
     ((today,),) = select(cursor, "select (now() at time zone 'UTC')::date")
-    watch(cursor, "u", months_back(today, 3), {})
+    monitor(cursor, "u", months_back(today, 3), {})
     ((due_on, months),) = select(cursor, "select due_on, months_overdue from report.overdue")
     assert due_on == months_back(today, 2) + timedelta(days=9)
     assert months == (3 if today.day > 10 else 2)
 
 
-def test_watched_says_what_is_waited_for(cursor: Cursor) -> None:
+def test_monitored_universe_shows_the_next_month(cursor: Cursor) -> None:
     ((today,),) = select(cursor, "select (now() at time zone 'UTC')::date")
     last, this, following = (months_back(today, months) for months in (1, 0, -1))
-    watch(cursor, "new", last, {last: today})
-    watch(cursor, "published", months_back(today, 5), {this: following})
+    monitor(cursor, "new", last, {last: today})
+    monitor(cursor, "published", months_back(today, 5), {this: following})
     add_run(cursor, last, universe="published")
-    watch(cursor, "retired", last, {}, ended_at=START)
-    watch(cursor, "young", last, {last: today}, monitored_since=datetime.now(UTC))
+    monitor(cursor, "retired", last, {}, ended_at=START)
+    monitor(cursor, "young", last, {last: today}, monitored_since=datetime.now(UTC))
     assert select(
         cursor,
-        "select universe, newest_origin_month, next_origin_month, next_due_on from report.monitored_universe order by 1",
+        "select universe, newest_origin_month, next_origin_month, next_due_on "
+        "from report.monitored_universe order by 1",
     ) == [
         ("new", None, last, today),
         ("published", last, this, following),
@@ -445,7 +446,7 @@ def test_watched_says_what_is_waited_for(cursor: Cursor) -> None:
     ]
 
 
-def test_open_alert_shows_those_that_have_not_cleared(cursor: Cursor) -> None:
+def test_open_alert_excludes_cleared_alerts(cursor: Cursor) -> None:
     for subject, resolved_at in (("one", None), ("two", START)):
         insert(
             cursor,

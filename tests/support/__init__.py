@@ -6,6 +6,8 @@
 - `database`: price files, digests of tables and damaged models.
 - `rows`: SQL statements, executed without the store.
 - `commands`: the command line as a function.
+- `month_process`: a month run in a process that a test can stop, and locks that hold it at one step.
+- `untrained`: a universe of two symbols, its plan, and a forecaster that needs no training.
 - `few_units`: a forecaster configuration that trains in a second.
 - `simulated`: monthly bars simulated from a known process.
 - `other_scores`: scores and tests of other libraries, to compare ours with.

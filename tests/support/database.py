@@ -1,4 +1,4 @@
-"""Price files for tests, and digests of every table."""
+"""Price files, digests of all tables, and damage to a stored model."""
 
 import hashlib
 from pathlib import Path
@@ -37,15 +37,17 @@ TABLES = [
 
 
 def snapshot(url: str) -> dict[str, str]:
-    """A digest of every table's rows."""
+    """Return a digest of the rows of each table."""
     rows = {table: query(url, f"select t::text from {table} t order by 1") for table in TABLES}
     return {table: hashlib.sha256(repr(content).encode()).hexdigest() for table, content in rows.items()}
 
 
 def write_prices(path: Path, bars: pd.DataFrame) -> str:
+    """Write bars as a price file and return its source specification."""
     bars.to_csv(path, index=False)
     return f"file:{path}"
 
 
 def damage(url: str, model_version_id: int) -> None:
+    """Overwrite the stored weights of a model version."""
     query(url, f"update forecast.model_version set weights = '\\x00' where model_version_id = {model_version_id}")

@@ -1,4 +1,4 @@
-"""The forecaster's choices for tests of flows: a network that trains in a second."""
+"""A forecaster configuration for tests of flows: a network that trains in a second."""
 
 from dataclasses import replace
 

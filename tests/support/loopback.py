@@ -1,4 +1,4 @@
-"""Servers on loopback that alerts are delivered to: a webhook and a mail server, up, down or half up."""
+"""A webhook and a mail server on loopback, which accept messages or fail in several ways."""
 
 import email
 import json
@@ -14,32 +14,32 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 Mood = int | Literal["hang", "drip", "no answer"]
-"""A status to answer with; or the server says nothing until it is closed, a byte at a time, or hangs up unanswered."""
+"""An HTTP status; or no response until the server is closed, one byte at a time, or a closed connection."""
 
 
 PASSWORD = "t0psecret"
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Find a port without a listener."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
 
 
 class Webhook:
-    """A server for `json://`; `accepted` are the messages it said yes to, `asked` all that came."""
+    """A server for `json://`; `received` has all messages received, `accepted` those with a successful response."""
 
     def __init__(self, port: int | None = None, mood: Mood = 200) -> None:
         self.port = port or free_port()
         self.mood = mood
         self.accepted: list[dict[str, Any]] = []
-        self.asked: list[dict[str, Any]] = []
+        self.received: list[dict[str, Any]] = []
         self._closing = threading.Event()
 
     def url(self, secret: str = PASSWORD) -> str:
-        """Its address for apprise, a token in it and time limits fit for tests."""
-        return f"json://operator:{secret}@127.0.0.1:{self.port}/hook/{secret}?cto=2&rto=1"
+        """Return its URL for apprise, with a token and short time limits."""
+        return f"json://operator:{secret}@127.0.0.1:{self.port}/hook/{secret}?cto=10&rto=3"
 
     @property
     def titles(self) -> list[str]:
@@ -51,7 +51,7 @@ class Webhook:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                webhook.asked.append(body)
+                webhook.received.append(body)
                 mood = webhook.mood
                 if mood == "no answer":
                     self.close_connection = True
@@ -59,7 +59,7 @@ class Webhook:
                     webhook._closing.wait(30)
                     self.close_connection = True
                 elif mood == "drip":
-                    # Each byte in time, the answer never: what a limit between two bytes does not see.
+                    # Each byte is in time, the response never ends: a limit between two bytes does not detect it.
                     for byte in b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200:
                         if webhook._closing.wait(0.4):
                             break
@@ -79,7 +79,7 @@ class Webhook:
             def handle(self) -> None:
                 try:
                     super().handle()
-                except OSError:  # the other side had enough
+                except OSError:  # the client closed the connection
                     return
 
         class Server(ThreadingHTTPServer):
@@ -102,7 +102,7 @@ class Webhook:
 
 
 class MailServer:
-    """A server for `mailto://`; `accepted` are the messages it took. `refusal` is what it says instead, if anything."""
+    """A server for `mailto://`; `accepted` has the messages received, unless `refusal` is set as the response."""
 
     def __init__(self, port: int | None = None) -> None:
         self.port = port or free_port()
@@ -111,10 +111,10 @@ class MailServer:
         self.accepted: list[EmailMessage] = []
 
     def url(self, secret: str = PASSWORD) -> str:
-        """Its address for apprise, with a password that the server asks for."""
+        """Return its URL for apprise, with the password that the server requires."""
         return (
             f"mailto://operator:{secret}@127.0.0.1:{self.port}?smtp=127.0.0.1&from=bellwether@example.com"
-            "&to=operator@example.com&mode=insecure&cto=2"
+            "&to=operator@example.com&mode=insecure&cto=10"
         )
 
     @property

@@ -1,4 +1,4 @@
-"""Scores and tests of skill as other libraries have them, for tests to compare ours with."""
+"""Scores and tests of skill computed with other libraries, to compare ours with."""
 
 import math
 from functools import cache
@@ -17,7 +17,7 @@ INTERVALS = ((80, "q10", "q90"), (95, "q025", "q975"))
 
 
 def long_run_variance(series: np.ndarray, horizon: int) -> float:
-    """Of the mean, by the autocovariances of statsmodels."""
+    """Estimate the long-run variance of the mean from the autocovariances of statsmodels."""
     lags = min(horizon, len(series)) - 1
     gamma = acovf(series, adjusted=False, demean=True, fft=False, nlag=lags)
     if gamma[0] <= 1e-25:
@@ -29,11 +29,12 @@ def long_run_variance(series: np.ndarray, horizon: int) -> float:
 
 
 def small_sample(months: int, horizon: int) -> float:
+    """Return the small-sample factor of Harvey, Leybourne and Newbold (1997)."""
     return (months + 1 - 2 * horizon + horizon * (horizon - 1) / months) / months
 
 
 def better_p(difference: np.ndarray, horizon: int) -> float | None:
-    """Harvey, Leybourne and Newbold (1997)."""
+    """Return the one-sided p-value of Harvey, Leybourne and Newbold (1997)."""
     n = len(difference)
     if n < horizon + 2:
         return None
@@ -45,7 +46,7 @@ def better_p(difference: np.ndarray, horizon: int) -> float | None:
 
 
 def kupiec_ratio(share: float, forecasts: float, level: float) -> float:
-    """Twice the log likelihood of so many hits at their own share over that at the level."""
+    """Return twice the log likelihood ratio of the observed share of hits against the level."""
     return float(2 * forecasts * (rel_entr(share, level) + rel_entr(1 - share, 1 - level)))
 
 
@@ -62,7 +63,7 @@ def kupiec_p(covered: np.ndarray, forecasts: np.ndarray, level: float, horizon: 
 
 
 def with_losses(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows whose outcome is known, with what libraries say of each by itself, and its prices."""
+    """Add the scores of other libraries, and prices, to the rows with a known outcome."""
     scored = rows[rows["actual"].notna()].reset_index(drop=True)
     y = scored["actual"].to_numpy()
     scored["crps"] = scoringrules.crps_quantile(y, scored[QUANTILES].to_numpy(), LEVELS)
@@ -70,7 +71,7 @@ def with_losses(rows: pd.DataFrame) -> pd.DataFrame:
         ends = scored[lower].to_numpy(), scored[upper].to_numpy()
         scored[f"winkler_{level}"] = scoringrules.interval_score(y, *ends, 1 - level / 100)
         scored[f"covered_{level}"] = (ends[0] <= y) & (y <= ends[1])
-    # MASE: each forecast a series of its own, trained on log prices that move by the symbol's expected move every month.
+    # MASE: each forecast is one series, whose training part moves by the symbol's expected move every month.
     expected = scored["naive_mae"].to_numpy()
     train = pd.DataFrame(
         {"unique_id": np.repeat(scored.index, 3), "y": np.stack([0 * expected, expected, 0 * expected], 1).ravel()}
@@ -84,6 +85,7 @@ def with_losses(rows: pd.DataFrame) -> pd.DataFrame:
 
 @cache
 def spearman(forecast: tuple[float, ...], actual: tuple[float, ...]) -> float | None:
+    """Return the rank correlation, or None if it is undefined."""
     if len(actual) < 3 or len(set(forecast)) == 1 or len(set(actual)) == 1:
         return None
     return float(stats.spearmanr(forecast, actual).statistic)

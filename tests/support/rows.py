@@ -1,4 +1,4 @@
-"""How a test asks a database, past the door that it tests."""
+"""SQL statements for tests, executed without the store."""
 
 from contextlib import closing
 
@@ -6,7 +6,7 @@ import psycopg2
 
 
 def query(url: str, statement: str) -> list[tuple]:
-    """Run a statement in a transaction of its own; its rows, if it gives any."""
+    """Execute a statement in one transaction and return its rows; an empty list if it returns none."""
     with closing(psycopg2.connect(url)) as connection, connection, connection.cursor() as cursor:
         cursor.execute(statement)
         return cursor.fetchall() if cursor.description else []

@@ -23,7 +23,7 @@ IS_MAIN = WORKER == "main"
 def _open_directory() -> Path:
     if not IS_MAIN:
         return Path(os.environ[_VARIABLE])
-    # Not pytest's own directory: root runs Postgres as `nobody`, who cannot enter it. The space is part of the test.
+    # Not pytest's directory: root runs Postgres as `nobody`, who cannot enter it. The path tests that spaces work.
     directory = Path(tempfile.mkdtemp(prefix="bellwether tests "))
     directory.chmod(0o755)
     os.environ[_VARIABLE] = str(directory)
@@ -37,7 +37,7 @@ DIRECTORY = _open_directory()
 
 
 def set_environment() -> None:
-    """Give this process a Prefect home of its own, no database, no alerts and no telemetry."""
+    """Set a separate Prefect home, and unset the database, the recipients and telemetry."""
     home = DIRECTORY / f"prefect-{WORKER}"
     home.mkdir(exist_ok=True)
     os.environ.update(
@@ -56,7 +56,7 @@ def set_environment() -> None:
 
 @contextmanager
 def locked(name: str) -> Iterator[None]:
-    """Let one process of the run at a time execute the block; a killed process releases the lock."""
+    """Hold a lock that one process of the run can have at a time; a killed process releases it."""
     with (DIRECTORY / f"{name}.lock").open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""Months simulated from a known process, and their later part shuffled."""
+"""Monthly bars simulated from a known process."""
 
 from dataclasses import replace
 
@@ -16,7 +16,15 @@ SMALL = replace(ForecasterConfig(), units=2, epochs=3, seeds=(1,), holdout_month
 def simulate_months(
     symbols: int = 12, months: int = 300, *, clustering: float = 0.0, drift: float = 0.0, seed: int = 7
 ) -> pd.DataFrame:
-    """Simulate months whose log volatility is an AR(1) around 6 % with innovations `clustering`; 0 is a random walk."""
+    """Simulate months whose log volatility is autoregressive around log 0.06.
+
+    Args:
+        symbols: Number of symbols.
+        months: Number of months.
+        clustering: Standard deviation of the monthly change of log volatility; 0 makes returns a random walk.
+        drift: Mean log return per month.
+        seed: Of the random numbers.
+    """
     rng = np.random.default_rng(seed)
     log_sigma = np.zeros((symbols, months))
     for t in range(1, months):

@@ -162,7 +162,7 @@ class YahooServer:
             self.queries.setdefault(symbol, []).append(query)
             fault = self._take_fault(symbol)
             self._under_way.add(client)
-            self.most_at_once = max(self.most_at_once, sum(not _is_given_up(each) for each in self._under_way))
+            self.most_at_once = max(self.most_at_once, sum(not _is_abandoned(client) for client in self._under_way))
         try:
             if fault is Fault.SLOW:  # longer than any client's timeout
                 select.select([client], [], [], 5.0)
@@ -189,7 +189,7 @@ class YahooServer:
         return None
 
 
-def _is_given_up(client: socket.socket) -> bool:
+def _is_abandoned(client: socket.socket) -> bool:
     """Check that the client has closed the connection; while it waits for the response it sends nothing."""
     return bool(select.select([client], [], [], 0.0)[0])
 
@@ -201,7 +201,7 @@ def _cut(result: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
         kept = [len(moments) - 1] if moments else []
     else:
         first, last = int(query["period1"]), int(query["period2"])
-        kept = [place for place, moment in enumerate(moments) if first <= moment < last]
+        kept = [position for position, moment in enumerate(moments) if first <= moment < last]
     if not kept:
         # As recorded for a weekend: no timestamps, and a quote without columns.
         return {"meta": result["meta"], "indicators": {"quote": [{}], "adjclose": [{}]}}
@@ -210,12 +210,12 @@ def _cut(result: dict[str, Any], query: dict[str, str]) -> dict[str, Any]:
         for kind, listed in result.get("events", {}).items()
     }
     columns = {
-        group: [{name: [values[place] for place in kept] for name, values in listed[0].items()}]
+        group: [{name: [values[position] for position in kept] for name, values in listed[0].items()}]
         for group, listed in result["indicators"].items()
     }
     return {
         "meta": result["meta"],
-        "timestamp": [moments[place] for place in kept],
+        "timestamp": [moments[position] for position in kept],
         "events": events,
         "indicators": columns,
     }

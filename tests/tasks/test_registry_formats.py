@@ -47,7 +47,7 @@ def test_restore_reads_a_model_of_format_2(forecaster: Forecaster) -> None:
     pd.testing.assert_frame_equal(restored.trained, forecaster.trained)
 
 
-def test_weights_sha256_of_a_model_of_format_2_equals_that_of_a_new_training(forecaster: Forecaster) -> None:
+def test_weights_sha256_of_format_2_equals_that_of_a_new_training(forecaster: Forecaster) -> None:
     stored = make_stored(format_2_bytes(forecaster), format_2_config(SMALL))
     assert weights_sha256(restore(stored)) == weights_sha256(forecaster) != stored.weights_sha256
 

@@ -103,9 +103,9 @@ def test_run_rejects_an_invalid_request_with_one_line(
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("postgresql://someone:s3cret@127.0.0.1:1/nowhere", "does not answer"),
+        ("postgresql://someone:s3cret@127.0.0.1:1/nowhere", "is unreachable"),
         ("mysql://someone:s3cret@127.0.0.1/nowhere", "must start with postgresql://"),
-        ("s3cret", "is not an address such as"),
+        ("s3cret", "must be a URL such as"),
     ],
 )
 def test_run_reports_an_unreachable_database_without_its_password(

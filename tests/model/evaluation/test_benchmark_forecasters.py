@@ -10,8 +10,8 @@ from arch import arch_model
 from scipy.stats import norm
 from statsforecast.models import AutoETS
 
-from benchmarks.peers import drift as benchmark_drift
-from benchmarks.peers import pooled_ewma
+from benchmarks.benchmark_forecasters import drift as benchmark_drift
+from benchmarks.benchmark_forecasters import pooled_ewma
 from model.evaluation.benchmark_forecasters import FEWEST_RETURNS, drift, ets, garch, persistence
 from model.forecaster.features import make_panel
 from tests.support.simulated import SMALL, simulate_months

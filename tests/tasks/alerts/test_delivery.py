@@ -107,7 +107,7 @@ def test_delivery_reaches_a_recovered_recipient(store: Store, database_url: str,
         deliver_alerts(store, one)
         assert webhook.titles == [OPENED]
     # Every attempt has the same reference.
-    assert len({request["message"].rpartition("[")[2] for request in webhook.asked}) == 1
+    assert len({request["message"].rpartition("[")[2] for request in webhook.received}) == 1
     assert query(database_url, "select attempts, delivered_at is not null, last_error from ops.delivery") == [
         (3, True, None)
     ]
@@ -198,7 +198,7 @@ def test_delivery_omits_an_alert_cleared_before_any_attempt(store: Store) -> Non
     clear_alert(store)
     with Webhook() as webhook:
         deliver_alerts(store, settings(webhook.url()))
-        assert webhook.asked == []
+        assert webhook.received == []
 
 
 def test_delivery_to_a_new_recipient_has_open_alerts_only(store: Store) -> None:
@@ -296,7 +296,7 @@ def test_delivery_by_two_processes_is_once(store: Store, database_url: str, tmp_
             thread.join()
         assert [process.returncode for process in processes] == [0, 0], outputs
         assert sorted(webhook.titles) == [f"Bellwether: alert {number}" for number in range(3)]
-        assert len(webhook.asked) == 3
+        assert len(webhook.received) == 3
 
 
 def test_delivery_after_a_kill_during_an_attempt(store: Store, database_url: str, tmp_path: Path) -> None:
@@ -306,7 +306,7 @@ def test_delivery_after_a_kill_during_an_attempt(store: Store, database_url: str
         assert process.stdin is not None
         process.stdin.write(b"\n")
         process.stdin.flush()
-        while not webhook.asked:
+        while not webhook.received:
             assert process.poll() is None, process.stderr and process.stderr.read()
         process.kill()
         process.communicate()
@@ -349,7 +349,7 @@ def test_delivery_gives_up_while_another_process_delivers(store: Store, monkeypa
             assert is_ours
             ((round_,)) = deliver_alerts(store, settings(webhook.url()))
             assert round_.reason == "another process delivers to it"
-        assert webhook.asked == []
+        assert webhook.received == []
         deliver_alerts(store, settings(webhook.url()))
         assert webhook.titles == [OPENED]
 

@@ -46,7 +46,7 @@ def test_send_returns_the_reason_of_a_failed_webhook(
         webhook.mood = mood  # type: ignore[assignment]
         result = send(webhook.url(), *TEXT, seconds=seconds)
     assert (result.is_delivered, result.is_unreachable, result.reason) == (False, is_unreachable, reason)
-    assert len(webhook.asked) == 1
+    assert len(webhook.received) == 1
 
 
 @pytest.mark.parametrize("refusal", ["451 later", f"550 not for {PASSWORD}"])

@@ -62,7 +62,7 @@ def make_months(count: int = 186, symbols: int = 8) -> pd.DataFrame:
 MONTHS = make_months()
 PANEL = make_panel(MONTHS, CONFIG)
 KEY = MonthKey(source="file", universe="it's", origin_month=PANEL.months[-1].date())
-JUDGED_FROM = PANEL.months[110].date()
+HOLDOUT_START = PANEL.months[110].date()
 
 
 def make_forecaster() -> Forecaster:
@@ -106,8 +106,8 @@ def published(forecaster: Forecaster) -> pd.DataFrame:
 def make_choice(forecaster: Forecaster, *, kept: int | None) -> Choice:
     version = ModelVersion(
         kind="retrain",
-        trained_through=JUDGED_FROM,
-        holdout_start=JUDGED_FROM,
+        trained_through=HOLDOUT_START,
+        holdout_start=HOLDOUT_START,
         holdout_end=KEY.origin_month,
         verdict="baseline",
         verdict_reason="",
@@ -122,7 +122,7 @@ def make_choice(forecaster: Forecaster, *, kept: int | None) -> Choice:
         new_model=version if kept is None else None,
         kept_model_id=kept,
         candidates=pd.DataFrame(),
-        backtest_errors=pd.DataFrame({"origin_month": [pd.Timestamp(JUDGED_FROM)]}),
+        backtest_errors=pd.DataFrame({"origin_month": [pd.Timestamp(HOLDOUT_START)]}),
     )
 
 
@@ -209,7 +209,7 @@ def test_check_drift_continues_from_stored_months(
         make_choice(forecaster, kept=7),
         pending,
         checked_months=checked_months,
-        expectation=sound.expectation.assign(holdout_start=pd.Timestamp(JUDGED_FROM)),
+        expectation=sound.expectation.assign(holdout_start=pd.Timestamp(HOLDOUT_START)),
         errors=published[~is_checked],
     )
     pd.testing.assert_frame_equal(again.checks, sound.checks)
@@ -269,7 +269,7 @@ def test_check_drift_needs_months_for_an_expectation(
 ) -> None:
     reference_forecast = make_reference_forecast(MONTHS, horizons=MONITORED_HORIZONS, levels=CONFIG.quantile_levels)
     short = make_expectation(forecaster, PANEL.until(PANEL.months[40]), reference_forecast, MONITORED_HORIZONS)
-    stored: dict[str, Any] = {"expectation": short.assign(holdout_start=pd.Timestamp(JUDGED_FROM))}
+    stored: dict[str, Any] = {"expectation": short.assign(holdout_start=pd.Timestamp(HOLDOUT_START))}
     result = run_check(monkeypatch, make_choice(forecaster, kept=7), published, **stored)
     assert result.checks["status"].tolist() == ["not_enough_data"] * 4
     assert "at least 36 are required" in result.checks["reason"][0]

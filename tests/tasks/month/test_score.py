@@ -1,4 +1,4 @@
-"""Which months outcomes are taken from."""
+"""Outcomes of past forecasts: which symbols and months they come from."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -18,16 +18,16 @@ def months_of(*symbols: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["symbol", "month", "log_return"]).assign(is_final=True)
 
 
-def test_bars_that_are_not_to_be_trusted_are_no_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
-    """HERE was checked; of those that were not, LEFT has left the universe, and BAD is rejected by the checks."""
+def test_score_past_forecasts_omits_rejected_symbols(monkeypatch: pytest.MonkeyPatch) -> None:
+    """HERE is in the universe. LEFT and BAD have left it, and BAD is rejected by the checks."""
     pending = pd.DataFrame({"symbol": ["HERE", "LEFT", "BAD"], "origin_month": JANUARY, "target_month": FEBRUARY})
     pending = pending.assign(run_id=1, horizon=1, forecaster="baseline", is_served=True)
     pending = pending.assign(**{name: place / 100 for place, name in enumerate(QUANTILES)})
-    found = pd.DataFrame({"symbol": ["BAD"], "treatment": "rejected", "reason": "why"})
+    findings = pd.DataFrame({"symbol": ["BAD"], "treatment": "rejected", "reason": "why"})
 
     def read_months(plan: Any, symbols: list[str]) -> tuple[pd.DataFrame, pd.DataFrame]:
         assert symbols == ["BAD", "LEFT"]
-        return months_of(*symbols), found
+        return months_of(*symbols), findings
 
     store = SimpleNamespace(read_forecasts_to_score=lambda key: pending)
     monkeypatch.setattr(tasks.month.score, "get_store", lambda: store)

@@ -1,18 +1,18 @@
-"""LSTM and GRU as neuralforecast ships them, on the same months: the forecast most people would try first.
+"""LSTM and GRU of neuralforecast with its default settings, on the same months.
 
-neuralforecast brings PyTorch and gigabytes, so it is no dependency of the project. In an environment of its own:
+neuralforecast requires PyTorch and gigabytes, so it is no dependency of the project. Forecast in another environment:
 
     pip install neuralforecast
-    python benchmarks/neural_peers.py forecast MONTHS.parquet FORECASTS.parquet
+    python benchmarks/neural_forecasters.py forecast MONTHS.parquet FORECASTS.parquet
 
-where MONTHS.parquet is written, and FORECASTS.parquet scored, by the project's environment:
+Write MONTHS.parquet and score FORECASTS.parquet in the project's environment:
 
-    python -m benchmarks.neural_peers months MONTHS.parquet
-    python -m benchmarks.neural_peers score MONTHS.parquet FORECASTS.parquet
+    python -m benchmarks.neural_forecasters months MONTHS.parquet
+    python -m benchmarks.neural_forecasters score MONTHS.parquet FORECASTS.parquet
 
-Both networks get log prices (dividends reinvested) and log returns, once each, with their defaults but for the loss:
-all 13 quantiles instead of the mean. They are fitted once on nothing after 2003-12, and forecast at every third month
-to 2017-11.
+Both networks are trained twice: on log prices (dividends reinvested) and on log returns. Their loss is that of all 13
+quantiles instead of the mean. They are trained once, on months up to 2003-12, and forecast every third month up to
+2017-11.
 """
 
 import sys
@@ -28,7 +28,7 @@ _Z80 = 1.2815515655446004
 
 
 def write_months(out: str) -> None:
-    """symbol, month, log_return: the months of the recorded daily file up to 2018-11."""
+    """Write symbol, month and log_return of the recorded daily file, up to 2018-11."""
     from benchmarks.skill import read_months
 
     months = read_months()
@@ -37,7 +37,7 @@ def write_months(out: str) -> None:
 
 
 def forecast(months: str, out: str) -> None:
-    """symbol, origin_month, horizon, forecaster and a column a level: quantiles of the cumulative log return."""
+    """Write symbol, origin_month, horizon, forecaster and a column per quantile level of the cumulative log return."""
     from neuralforecast import NeuralForecast
     from neuralforecast.losses.pytorch import MQLoss
     from neuralforecast.models import GRU, LSTM
@@ -49,7 +49,7 @@ def forecast(months: str, out: str) -> None:
     parts = []
     for column in ("log_price", "log_return"):
         data = frame.rename(columns={"symbol": "unique_id", "month": "ds", column: "y"})[["unique_id", "ds", "y"]]
-        # The last windows end at the last month; the first cut is the first origin when the steps fit.
+        # End the data where the first window starts at the first origin.
         data = data[data["ds"] <= FIRST_ORIGIN + pd.DateOffset(months=(windows - 1) * STEP + 12)]
         options = {"h": 12, "input_size": 60, "loss": MQLoss(quantiles=list(LEVELS)), "random_seed": 1}
         quiet = {"enable_progress_bar": False, "logger": False, "enable_model_summary": False}
@@ -63,8 +63,8 @@ def forecast(months: str, out: str) -> None:
 
 
 def _cumulative(done: pd.DataFrame, name: str, column: str, frame: pd.DataFrame) -> pd.DataFrame:
-    """Quantiles of the cumulative log return, from those of each month's log price or log return."""
-    columns = [each for each in done.columns if each.startswith(name)]
+    """Convert quantiles of each month's log price or log return to those of the cumulative log return."""
+    columns = [column_name for column_name in done.columns if column_name.startswith(name)]
     done = done.sort_values(["unique_id", "cutoff", "ds"])
     values = np.sort(done[columns].to_numpy().reshape(-1, 12, len(columns)), axis=2)
     first = done.groupby(["unique_id", "cutoff"], sort=True).head(1)[["unique_id", "cutoff"]]
@@ -73,7 +73,7 @@ def _cumulative(done: pd.DataFrame, name: str, column: str, frame: pd.DataFrame)
         level = frame.set_index(["symbol", "month"])["log_price"].reindex(keys).to_numpy()
         cumulative = values - level[:, None, None]
     else:
-        # Months taken for independent and Gaussian: medians and variances add up.
+        # With independent Gaussian months, medians and variances add up.
         low, middle, high = (values[..., LEVELS.index(q)] for q in (0.1, 0.5, 0.9))
         deviation = np.sqrt(np.cumsum(((high - low) / (2 * _Z80)) ** 2, axis=1))
         from scipy.stats import norm
@@ -91,7 +91,7 @@ def _cumulative(done: pd.DataFrame, name: str, column: str, frame: pd.DataFrame)
 
 
 def score(months: str, forecasts: str) -> None:
-    """Print each network's skill against DESIGN's random walk on the same origins."""
+    """Print each network's skill against the random walk on the same origins."""
     frame = pd.read_parquet(months)
     grid = frame.pivot(index="month", columns="symbol", values="log_return")
     total = grid.fillna(0.0).cumsum()
@@ -103,21 +103,21 @@ def score(months: str, forecasts: str) -> None:
     lines = ["| months ahead | " + " | ".join(sorted(rows["forecaster"].unique())) + " |"]
     lines.append("| ---: |" + " ---: |" * rows["forecaster"].nunique())
     for h in HORIZONS:
-        own = rows[rows["horizon"] == h]
+        group = rows[rows["horizon"] == h]
         ahead = (total.shift(-h) - total).where(known.rolling(h).sum().shift(-h) == h)
-        rows_at = grid.index.get_indexer(own["origin_month"]), grid.columns.get_indexer(own["symbol"])
+        rows_at = grid.index.get_indexer(group["origin_month"]), grid.columns.get_indexer(group["symbol"])
         actual = ahead.to_numpy()[rows_at]
         walk = root_mean_square.to_numpy()[rows_at] * np.sqrt(h)
         losses = pd.DataFrame(
             {
-                "forecaster": own["forecaster"].to_numpy(),
-                "month": own["origin_month"].to_numpy(),
-                "own": _crps(actual, own[[str(level) for level in LEVELS]].to_numpy()),
+                "forecaster": group["forecaster"].to_numpy(),
+                "month": group["origin_month"].to_numpy(),
+                "network": _crps(actual, group[[str(level) for level in LEVELS]].to_numpy()),
                 "walk": _crps(actual, walk[:, None] * norm.ppf(LEVELS)),
             }
         ).dropna()
-        means = losses.groupby(["forecaster", "month"])[["own", "walk"]].mean().groupby("forecaster").mean()
-        lines.append(f"| {h} | " + " | ".join(f"{1 - row.own / row.walk:.1%}" for row in means.itertuples()) + " |")
+        means = losses.groupby(["forecaster", "month"])[["network", "walk"]].mean().groupby("forecaster").mean()
+        lines.append(f"| {h} | " + " | ".join(f"{1 - row.network / row.walk:.1%}" for row in means.itertuples()) + " |")
     print("\n".join(lines))
 
 
