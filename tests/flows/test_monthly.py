@@ -243,7 +243,7 @@ def test_monthly_forecast_fine_tunes_monthly_and_retrains_yearly(machine: None, 
         (3, "fine_tune"),
         (3, "keep"),
         (3, "retrain"),
-        # The year counts from the last comparison, whatever its result.
+        # The year counts from the last comparison, with any result.
         (4, "baseline"),
         (4, "fine_tune"),
         (4, "keep"),
