@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from tasks.alerts import recipients
 from tasks.alerts.recipients import Recipient, fingerprint, mask, parse_recipients
 
+SHOWN = ("127.0.0.1:8099", "example.com", "jsons://", "mailto://", "slack://", "discord://", "(invalid url)")
 SECRETS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc", "Z")), min_size=5, max_size=30).filter(
     # A secret that equals a part of the shown text cannot be distinguished from it.
-    lambda text: not any(text.lower() in shown for shown in ("127.0.0.1:8099", "example.com", "jsons://", "mailto://"))
+    lambda text: not any(text.lower() in shown for shown in SHOWN)
 )
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tasks.alerts.sender import read_log, send
-from tests.support.loopback import PASSWORD, MailServer, Webhook, free_port
+from tests.support.loopback import PASSWORD, MailServer, Webhook
 
 TEXT = ("Bellwether: No forecast for u", "It was due by 2026-11-06, <18> days ago.\n\nselect 1", "critical")
 
@@ -30,19 +30,21 @@ def test_send_reaches_a_mail_server() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mood", "is_unreachable", "reason"),
+    ("mood", "seconds", "is_unreachable", "reason"),
     [
-        (500, False, "HTTP status 500"),
-        (403, False, "HTTP status 403"),
-        ("hang", True, "no response in time"),
-        ("drip", True, "no response within 10 s"),
-        ("no answer", True, "connection failed"),
+        (500, 30, False, "HTTP status 500"),
+        (403, 30, False, "HTTP status 403"),
+        ("hang", 30, True, "no response in time"),
+        ("drip", 3, True, "no response within 3 s"),
+        ("no answer", 30, True, "connection failed"),
     ],
 )
-def test_send_returns_the_reason_of_a_failed_webhook(mood: object, is_unreachable: bool, reason: str) -> None:
+def test_send_returns_the_reason_of_a_failed_webhook(
+    mood: object, seconds: float, is_unreachable: bool, reason: str
+) -> None:
     with Webhook() as webhook:
         webhook.mood = mood  # type: ignore[assignment]
-        result = send(webhook.url(), *TEXT, seconds=10)
+        result = send(webhook.url(), *TEXT, seconds=seconds)
     assert (result.is_delivered, result.is_unreachable, result.reason) == (False, is_unreachable, reason)
     assert len(webhook.received) == 1
 
@@ -64,7 +66,7 @@ def test_send_returns_the_code_of_a_refused_password() -> None:
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        (f"json://op:{PASSWORD}@127.0.0.1:{free_port()}/{PASSWORD}", "connection refused"),
+        (f"json://op:{PASSWORD}@127.0.0.1:9/{PASSWORD}", "connection refused"),
         (f"nope://{PASSWORD}", "apprise does not support the URL"),
         (PASSWORD, "apprise does not support the URL"),
         (f"json://op:{PASSWORD}@no-such-machine.invalid/{PASSWORD}", "unknown host name"),
