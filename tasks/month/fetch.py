@@ -1,6 +1,6 @@
 """Fetch: bars, splits and dividends from the source into the store."""
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -22,6 +22,8 @@ from tasks.retries import STEP
 from tasks.settings import get_settings
 from tasks.sources.base import Fetched, Outcome, Source, SourceOutcome
 
+RECYCLED_DAYS = 60
+"""Gap, calendar days, after which another exchange means another company."""
 LARGEST_VOLUME = 2.0**53
 """Shares: beyond it, a float is not exact; the column ends at 2^63."""
 OVERLAP_DAYS = 30
@@ -122,12 +124,57 @@ def _fetch_chunks(store: Store, source: Source, plan: PricesPlan, size: int) -> 
         fetched = source.fetch(
             {symbol: first for symbol, first in firsts.items() if symbol not in complete}, plan.requested_at
         )
+        if listed is not None:
+            fetched = _apply_stated(fetched, plan)
+        fetched = _reject_recycled(fetched, stored)
         outcomes = {outcome.symbol: outcome for outcome in fetched.outcomes}
         unrequested = "all bars up to the last closed session were stored before"
         yield replace(
             fetched,
             outcomes=tuple(outcomes.get(symbol, SourceOutcome(symbol, Outcome.OK, unrequested)) for symbol in firsts),
         )
+
+
+def _apply_stated(fetched: Fetched, plan: PricesPlan) -> Fetched:
+    """Replace the exchanges and currencies of a local table, which are defaults, by those of the plan."""
+    planned = {instrument.symbol: instrument for instrument in plan.instruments}
+    symbols = fetched.instruments["symbol"]
+    return replace(
+        fetched,
+        instruments=fetched.instruments.assign(
+            exchange_mic=[planned[symbol].exchange_mic for symbol in symbols],
+            currency_code=[planned[symbol].currency_code for symbol in symbols],
+        ).astype(fetched.instruments.dtypes.to_dict()),
+    )
+
+
+def _reject_recycled(fetched: Fetched, stored: Mapping[Hashable, dict[Hashable, Any]]) -> Fetched:
+    """Reject downloads that continue a stored history after a long gap on another exchange: another company's."""
+    recycled = dict[str, str]()
+    for row in fetched.instruments.to_dict("records"):
+        known = stored.get(row["symbol"])
+        if known is None or row["exchange_mic"] == known["exchange_mic"]:
+            continue
+        gap = (row["first_session"] - known["last_session"]).days
+        if gap > RECYCLED_DAYS:
+            recycled[str(row["symbol"])] = (
+                f"its bars on {row['exchange_mic']} begin {gap} days after those stored of {known['exchange_mic']}: "
+                "the symbol seems to belong to another company now. Nothing was stored"
+            )
+    if not recycled:
+        return fetched
+    return replace(
+        fetched,
+        bars=fetched.bars[~fetched.bars["symbol"].isin(recycled)].reset_index(drop=True),
+        actions=fetched.actions[~fetched.actions["symbol"].isin(recycled)].reset_index(drop=True),
+        instruments=fetched.instruments[~fetched.instruments["symbol"].isin(recycled)].reset_index(drop=True),
+        outcomes=tuple(
+            SourceOutcome(outcome.symbol, Outcome.REJECTED, recycled[outcome.symbol])
+            if outcome.symbol in recycled
+            else outcome
+            for outcome in fetched.outcomes
+        ),
+    )
 
 
 def _is_complete(stored: dict[Hashable, Any], plan: PricesPlan) -> bool:

@@ -26,6 +26,8 @@ class Instrument:
     currency_code: str = DEFAULT_CURRENCY
     """ISO 4217 code."""
     sector: str | None = None
+    stated: frozenset[str] = frozenset()
+    """Fields that the user stated, `exchange_mic` and `currency_code`: they override the defaults of a source."""
 
 
 def name_universe(source_spec: str, symbols: Sequence[str] | None, universe_file: str | None) -> str:
@@ -77,6 +79,7 @@ def read_universe(path: str) -> tuple[Instrument, ...]:
             exchange_mic=row.get("exchange_mic") or DEFAULT_EXCHANGE,
             currency_code=row.get("currency_code") or DEFAULT_CURRENCY,
             sector=row.get("sector") or None,
+            stated=frozenset(name for name in ("exchange_mic", "currency_code") if row.get(name)),
         )
         for row in rows
         if row["symbol"]
@@ -137,15 +140,18 @@ def choose_instruments(
             f"The source {source.kind!r} has no symbol {abbreviate(unknown)}; it has "
             f"{abbreviate(list(by_symbol.index))}."
         )
-    located = tuple(
-        replace(
-            instrument,
-            exchange_mic=str(by_symbol.loc[instrument.symbol, "exchange_mic"]),
-            currency_code=str(by_symbol.loc[instrument.symbol, "currency_code"]),
-        )
-        for instrument in instruments
-    )
+    located = tuple(_locate(instrument, by_symbol) for instrument in instruments)
     return universe, located
+
+
+def _locate(instrument: Instrument, by_symbol: pd.DataFrame) -> Instrument:
+    """Take the exchange and the currency that the source lists, unless the user stated them."""
+    mic, currency = by_symbol.loc[instrument.symbol, ["exchange_mic", "currency_code"]]
+    return replace(
+        instrument,
+        exchange_mic=instrument.exchange_mic if "exchange_mic" in instrument.stated else str(mic),
+        currency_code=instrument.currency_code if "currency_code" in instrument.stated else str(currency),
+    )
 
 
 def abbreviate(names: Sequence[str], most: int = 5) -> str:

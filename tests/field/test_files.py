@@ -105,3 +105,10 @@ def test_change_of_unit_is_rejected(machine: None, database_url: str, field: Pat
     assert splits == []
     assert rejected
     assert not changed & {symbol for (symbol,) in rejected}
+
+
+def test_exchange_and_currency_of_the_universe_file_apply(machine: None, database_url: str, field: Path) -> None:
+    ingest_prices(source=f"file:{field / 'd05_tokyo.csv.gz'}", universe=str(field / "d05_tokyo_universe.csv"))
+    instruments = query(database_url, "select symbol, exchange_mic, currency_code from market.instrument order by 1")
+    assert instruments == [("TK0.T", "XTKS", "JPY"), ("TK1.T", "XTKS", "JPY")]
+    assert query(database_url, "select count(*) from report.finding where rule in ('gap', 'not_a_session')") == [(0,)]

@@ -1,7 +1,9 @@
 """From Yahoo's HTTP to the tables: the real client, a loopback server with every fault, a real Postgres."""
 
+import contextlib
 import csv
-from datetime import UTC, date, datetime
+import json
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,8 @@ import pytest
 
 import tasks.month.fetch
 from flows.ingest import ingest_prices
-from tasks.calendars import last_closed_session
+from tasks.calendars import last_closed_session, sessions_between
+from tasks.errors import PricesIncompleteError
 from tasks.sources.yahoo.pace import Limits
 from tasks.sources.yahoo.source import YahooSource
 from tests.support.rows import query
@@ -18,7 +21,8 @@ from tests.support.yahoo_server import Fault, YahooServer, make_result
 
 SYMBOLS = [f"S{number:03}" for number in range(200)]
 NEWEST = pd.Timestamp(last_closed_session("XNYS", datetime.now(UTC)))
-SESSIONS = [f"{day:%Y-%m-%d}" for day in pd.bdate_range(end=NEWEST - pd.Timedelta(days=10), periods=60)]
+_LAST = (NEWEST - pd.Timedelta(days=10)).date()
+SESSIONS = [f"{day:%Y-%m-%d}" for day in sessions_between("XNYS", _LAST - timedelta(days=120), _LAST)[0][-60:]]
 LIMITS = Limits(timeout_seconds=0.5)
 NO_SUCH_DATA = (Fault.NOT_FOUND, Fault.NO_DATA_FOR_DATES, Fault.NULL_RESULT, Fault.EMPTY_CHART)
 NO_ANSWER = tuple(fault for fault in Fault if fault not in NO_SUCH_DATA)
@@ -163,3 +167,65 @@ def test_ingest_prices_never_overwrites_a_history_that_yahoo_restated_in_silence
     assert query(database_url, "select ex_date::text, kind, value from market.corporate_action") == [
         (newest, "split", 4.0)
     ]
+
+
+FIELD_OUTCOMES = {
+    "ASKED": "source_error",
+    "GOOD.L": "ok",
+    "FUNDX": "ok",
+    "BIGA.L": "ok",
+    "SMALL.L": "ok",
+    "WI#": "rejected",
+}
+
+
+def load_field(yahoo: YahooServer, directory: Path) -> None:
+    for path in sorted(directory.glob("*.json")):
+        yahoo.results[path.stem] = json.loads(path.read_text())
+
+
+def outcomes_of(url: str) -> dict[str, str]:
+    rows = query(url, "select distinct on (symbol) symbol, outcome from ops.download order by symbol, known_at desc")
+    return dict(rows)
+
+
+def test_field_responses_have_the_right_outcomes(
+    yahoo: YahooServer, database_url: str, shared_data: Path, tmp_path: Path
+) -> None:
+    """The response for another symbol is not stored, an invalid symbol is not requested, capital gains are cash."""
+    load_field(yahoo, shared_data / "field" / "yahoo" / "p1")
+    ingest_prices(source="yahoo", universe=write_universe(tmp_path / "u.csv", [*FIELD_OUTCOMES]))
+    assert outcomes_of(database_url) == FIELD_OUTCOMES
+    assert not {"WI", "WI#"} & set(yahoo.queries)
+    stored = query(database_url, "select distinct symbol from market.daily_bar order by 1")
+    assert [symbol for (symbol,) in stored] == ["BIGA.L", "FUNDX", "GOOD.L", "SMALL.L"]
+    assert query(database_url, "select value from market.corporate_action where symbol = 'FUNDX'") == [(2.4,)]
+
+
+def test_field_dividend_in_another_currency_is_a_finding(
+    yahoo: YahooServer, database_url: str, shared_data: Path, tmp_path: Path
+) -> None:
+    load_field(yahoo, shared_data / "field" / "yahoo" / "p3")
+    ingest_prices(source="yahoo", universe=write_universe(tmp_path / "u.csv", ["DOLL.L", "SUND"]))
+    assert query(database_url, "select count(*) from market.corporate_action where symbol = 'DOLL.L'") == [(0,)]
+    found = query(database_url, "select distinct symbol, rule from report.finding order by 1")
+    assert ("DOLL.L", "dividend_currency") in found
+    assert ("SUND", "day_without_session") in found
+    days = query(database_url, "select count(*) from market.daily_bar where extract(isodow from session) > 5")
+    assert days == [(0,)]
+
+
+@pytest.mark.parametrize("symbol", ["LABL.L", "RECY"])
+def test_field_second_download_of_another_unit_or_company_is_rejected(
+    yahoo: YahooServer, database_url: str, shared_data: Path, tmp_path: Path, symbol: str
+) -> None:
+    universe = write_universe(tmp_path / "u.csv", [symbol])
+    load_field(yahoo, shared_data / "field" / "yahoo" / "p1")
+    ingest_prices(source="yahoo", universe=universe)
+    before = query(database_url, "select session, close, volume from market.daily_bar order by session")
+    load_field(yahoo, shared_data / "field" / "yahoo" / "p2")
+    with contextlib.suppress(PricesIncompleteError):
+        ingest_prices(source="yahoo", universe=universe)
+    assert query(database_url, "select session, close, volume from market.daily_bar order by session") == before
+    assert query(database_url, "select count(*) from market.corporate_action where kind = 'split'") == [(0,)]
+    assert outcomes_of(database_url) == {symbol: "rejected"}

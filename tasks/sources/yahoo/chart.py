@@ -4,7 +4,8 @@
 - yfinance moves a split or dividend on a day without a bar to the bar before it, which puts that bar on the wrong side
   of the split. The events are therefore read from the response, with their own dates.
 - The bar of a running session is dropped. A volume or open of 0 is a missing value.
-- London and Johannesburg quote in hundredths (GBp, ZAc). The prices are converted to GBP and ZAR.
+- London, Johannesburg and Tel Aviv quote in hundredths (GBp, ZAc, ILA). The prices are converted to GBP, ZAR and ILS.
+- Some responses repeat bars on Sundays. Bars on days without a session are dropped.
 """
 
 import re
@@ -15,8 +16,8 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from model.bars.adjustment import undo_splits
-from model.frames import FINDING_TYPES
-from tasks.calendars import last_closed_session
+from model.quality.findings import Finding, Treatment, findings_frame
+from tasks.calendars import last_closed_session, sessions_between
 from tasks.sources.base import (
     ACTION_TYPES,
     BAR_TYPES,
@@ -40,7 +41,7 @@ XJSE JNB | XBOM BSE | XIDX JKT
 MIC_OF_YAHOO_EXCHANGE = {
     code: mic for entry in re.split(r"[|\n]", _EXCHANGES.strip()) for mic, *codes in [entry.split()] for code in codes
 }
-CURRENCY_OF_HUNDREDTH = {"GBp": "GBP", "ZAc": "ZAR"}
+CURRENCY_OF_HUNDREDTH = {"GBp": "GBP", "ZAc": "ZAR", "ILA": "ILS"}
 
 
 def read_chart(symbol: str, frame: pd.DataFrame, chart: Chart | None, first: date | None, now: datetime) -> Fetched:
@@ -55,7 +56,8 @@ def read_chart(symbol: str, frame: pd.DataFrame, chart: Chart | None, first: dat
 
     Returns:
         The fetch of the symbol: missing, if it has no bar in that time; rejected, if its exchange or currency is
-        unknown.
+        unknown; source_error, if the response is for another symbol. Bars on days without a session and dividends in
+        an unknown currency are left out, with a finding.
 
     Raises:
         BadRequestError: if the exchange's calendar does not cover `now`.
@@ -66,6 +68,9 @@ def read_chart(symbol: str, frame: pd.DataFrame, chart: Chart | None, first: dat
     if frame.empty:
         return without_bars(symbol, Outcome.MISSING, no_prices(first))
     result = chart["result"][0]
+    answered = str(result["meta"].get("symbol") or symbol)
+    if answered.upper() != symbol.upper():
+        return without_bars(symbol, Outcome.SOURCE_ERROR, f"the response is for the symbol {answered[:20]!r}")
     exchange, currency, kind = (result["meta"].get(name) for name in ("exchangeName", "currency", "instrumentType"))
     mic = MIC_OF_YAHOO_EXCHANGE.get(exchange)
     if mic is None:
@@ -81,7 +86,9 @@ def read_chart(symbol: str, frame: pd.DataFrame, chart: Chart | None, first: dat
     bars = bars.assign(symbol=symbol, session=pd.DatetimeIndex(frame.index).tz_localize(None)).dropna(
         subset=PRICE_COLUMNS, how="all"
     )
-    bars, actions = undo_splits(stack([bars], BAR_TYPES), _read_actions(symbol, result, unit))
+    bars, other_days = _drop_other_days(stack([bars], BAR_TYPES), mic)
+    actions, unknown = _read_actions(symbol, result, currency)
+    bars, actions = undo_splits(bars, actions)
     span = (pd.Timestamp.min if first is None else pd.Timestamp(first), pd.Timestamp(last_closed_session(mic, now)))
     bars, actions = bars[bars["session"].between(*span)], actions[actions["ex_date"].between(*span)]
     if bars.empty:
@@ -89,7 +96,23 @@ def read_chart(symbol: str, frame: pd.DataFrame, chart: Chart | None, first: dat
     instrument = session_spans(bars).assign(
         exchange_mic=mic, currency_code=CURRENCY_OF_HUNDREDTH.get(currency, currency), bar_interval="daily"
     )
-    return Fetched(bars, actions, (SourceOutcome(symbol, Outcome.OK),), instrument, stack([], FINDING_TYPES))
+    findings = findings_frame(finding for finding in (*other_days, *unknown) if span[0] <= finding.session <= span[1])
+    return Fetched(bars, actions, (SourceOutcome(symbol, Outcome.OK),), instrument, findings)
+
+
+def _drop_other_days(bars: pd.DataFrame, mic: str) -> tuple[pd.DataFrame, list[Finding]]:
+    """Drop the bars on days without a session of the exchange; Yahoo repeats bars on Sundays."""
+    if bars.empty:
+        return bars, []
+    sessions, _ = sessions_between(mic, bars["session"].iloc[0].date(), bars["session"].iloc[-1].date())
+    if not len(sessions):
+        return bars, []
+    is_other = ~bars["session"].isin(sessions) & (bars["session"] >= sessions[0])
+    findings = [
+        Finding(symbol, day, "day_without_session", float(close), Treatment.EXCLUDED, "the exchange has no session")
+        for symbol, day, close in bars.loc[is_other, ["symbol", "session", "close"]].itertuples(index=False)
+    ]
+    return bars[~is_other].reset_index(drop=True), findings
 
 
 def is_empty(chart: Chart) -> bool:
@@ -105,17 +128,29 @@ def no_prices(first: date | None) -> str:
     return "Yahoo returned no prices" + (f" from {first} on" if first else "")
 
 
-def _read_actions(symbol: str, result: dict[str, Any], unit: float) -> pd.DataFrame:
-    """Read splits, and dividends still adjusted for splits, each with its date at the exchange."""
+def _read_actions(symbol: str, result: dict[str, Any], currency: str) -> tuple[pd.DataFrame, list[Finding]]:
+    """Read splits, and dividends still adjusted for splits, each with its date at the exchange.
+
+    Capital gains of a fund are cash paid, too. A dividend in another currency than the prices is left out, with a
+    finding, unless one is the hundredth of the other.
+    """
+    findings = list[Finding]()
     zone, events = ZoneInfo(result["meta"]["exchangeTimezoneName"]), result.get("events") or {}
     values: dict[tuple[date, str], float] = {}
     for event in (events.get("splits") or {}).values():
         if event["numerator"] > 0 and event["denominator"] > 0:
             day = datetime.fromtimestamp(event["date"], zone).date()
             values[day, "split"] = event["numerator"] / event["denominator"]
-    for event in (events.get("dividends") or {}).values():
+    for event in (*(events.get("dividends") or {}).values(), *(events.get("capitalGains") or {}).values()):
         if event["amount"] > 0:  # a regular and a special dividend may share a day
             day = datetime.fromtimestamp(event["date"], zone).date()
-            values[day, "dividend"] = values.get((day, "dividend"), 0.0) + event["amount"] * unit
+            paid = str(event.get("currency") or currency)
+            if CURRENCY_OF_HUNDREDTH.get(paid, paid) == CURRENCY_OF_HUNDREDTH.get(currency, currency):
+                unit = 0.01 if paid in CURRENCY_OF_HUNDREDTH else 1.0
+                values[day, "dividend"] = values.get((day, "dividend"), 0.0) + event["amount"] * unit
+            else:
+                reason = f"{event['amount']:g} {paid[:3]} on prices in {currency}: not stored"
+                place = symbol, pd.Timestamp(day), "dividend_currency", float(event["amount"])
+                findings.append(Finding(*place, Treatment.EXCLUDED, reason))
     rows = [(symbol, day, kind, value) for (day, kind), value in values.items()]
-    return stack([pd.DataFrame(rows, columns=list(ACTION_TYPES))], ACTION_TYPES)
+    return stack([pd.DataFrame(rows, columns=list(ACTION_TYPES))], ACTION_TYPES), findings

@@ -11,6 +11,7 @@ The only module that imports yfinance. Quirks of both, beside those of `session`
 """
 
 import logging
+import re
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -36,6 +37,9 @@ from tasks.sources.yahoo.session import ChartResponse, RecordingSession
 
 NO_DATA_STATUSES = {400, 404, 422}
 """HTTP statuses that mean "no data" if the chart has an error text; without one they are failures."""
+
+
+_INVALID = "not a Yahoo symbol: 1 to 32 letters, digits or one of ^ = . & _ - are required"
 
 
 class YahooSource:
@@ -85,9 +89,11 @@ class YahooSource:
         limits.
         """
         last_closed_session("XNYS", now)  # refuses an invalid `now` before any request
-        self._pace.expect(len(firsts))
-        fetched: dict[str, Fetched] = {}
-        pending = list(firsts)
+        fetched = {
+            symbol: without_bars(symbol, Outcome.REJECTED, _INVALID) for symbol in firsts if not _is_valid(symbol)
+        }
+        pending = [symbol for symbol in firsts if symbol not in fetched]
+        self._pace.expect(len(pending))
 
         def attempt_fetch(symbol: str, attempt: int) -> Fetched:
             return self._fetch_in_turn(symbol, firsts[symbol], now, attempt, previous=fetched.get(symbol))
@@ -136,6 +142,11 @@ class YahooSource:
         except Exception as error:  # yfinance raises errors of many kinds for an unexpected response
             fetched = without_bars(symbol, *_classify_failure(error, self._session.recorded, first))
         return fetched, self._session.recorded
+
+
+def _is_valid(symbol: str) -> bool:
+    """Check that a symbol has no character with a meaning in an address."""
+    return re.fullmatch(r"[A-Za-z0-9^=.&_-]{1,32}", symbol) is not None
 
 
 def _classify_failure(error: Exception, response: ChartResponse, first: date | None) -> tuple[Outcome, str]:

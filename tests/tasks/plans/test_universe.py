@@ -45,8 +45,13 @@ def test_read_universe_reads_columns_comments_and_defaults(tmp_path: Path) -> No
     rows = "AAPL,XNAS,,Technology,x", ",XNYS,,,", "MC.PA,XPAR,EUR,,", "MSFT", "AAPL,XNYS"
     path.write_text("\n".join([header, *rows]), encoding="utf-8")
     assert read_universe(str(path)) == (
-        Instrument(symbol="AAPL"),
-        Instrument(symbol="MC.PA", exchange_mic="XPAR", currency_code="EUR"),
+        Instrument(symbol="AAPL", stated=frozenset({"exchange_mic"})),
+        Instrument(
+            symbol="MC.PA",
+            exchange_mic="XPAR",
+            currency_code="EUR",
+            stated=frozenset({"exchange_mic", "currency_code"}),
+        ),
         Instrument(symbol="MSFT"),
     )
 
