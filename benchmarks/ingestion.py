@@ -15,7 +15,7 @@ from model.quality.screening import screen
 from sql.server import lifecycle as server
 from sql.store import Store
 from tasks.calendars import month_table, sessions_between
-from tasks.sources.specs import open_source
+from tasks.plans.sources import open_source
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "daily.csv.gz"
 AS_OF = date(2018, 12, 18)

@@ -22,7 +22,7 @@ from model.forecaster.forecaster import train
 from model.forecaster.split import split_origins
 from model.quality.screening import screen
 from tasks.calendars import month_table, sessions_between
-from tasks.sources.specs import open_source
+from tasks.plans.sources import open_source
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "daily.csv.gz"
 END = pd.Timestamp("2003-12-01")

@@ -7,10 +7,10 @@ from datetime import date, datetime
 from sql.store import Store
 from tasks.database import database_errors
 from tasks.errors import BadRequestError
+from tasks.plans.sources import open_source
 from tasks.plans.universe import Instrument, abbreviate, choose_instruments
 from tasks.settings import Settings
 from tasks.sources.base import Source
-from tasks.sources.specs import open_source
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 from tasks.errors import BadRequestError
+from tasks.plans.sources import open_source
 from tasks.plans.universe import Instrument, abbreviate, choose_instruments, name_universe, read_universe
 from tasks.sources.sample import SampleSource
-from tasks.sources.specs import open_source
 
 SAMPLE = SampleSource()
 LISTED = SAMPLE.instruments()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import BadRequestError
-from tasks.sources.specs import open_source
+from tasks.plans.sources import open_source
 
 
 @pytest.mark.parametrize("spec", ["", "Yahoo", "file:", "files:x.csv", "x.csv"])
