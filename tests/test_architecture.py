@@ -235,6 +235,11 @@ def test_modules_import_without_circle(package: str) -> None:
     assert find_circle(import_graph(read_sources([package]))) == []
 
 
+@pytest.mark.parametrize("package", ["flows", "tasks", "model"])
+def test_folders_import_without_circle(package: str) -> None:
+    assert find_circle(folder_graph(read_sources([package]))) == []
+
+
 @pytest.mark.parametrize("package", FLOORS)
 def test_wings_import_lower_floors_only(package: str) -> None:
     assert find_upward_imports(package, import_graph(read_sources([package]))) == []
