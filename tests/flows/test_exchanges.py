@@ -6,6 +6,8 @@ The last session of 2018-12 was the 28th in Tokyo and the 31st in New York.
 from datetime import date
 from pathlib import Path
 
+# Imported before TensorFlow: both contain BoringSSL, and curl_cffi fails if it is loaded second.
+import curl_cffi  # noqa: F401
 import numpy as np
 import pandas as pd
 import pytest
