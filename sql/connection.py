@@ -77,6 +77,8 @@ class Database:
                 )
                 for size in (connections // 2, connections - connections // 2)
             )
+            for engine in (self._engine, self._lock_engine):
+                sa.event.listen(engine, "connect", _use_session_settings)
         except (ArgumentError, ValueError):
             # The text may contain a password: it is not repeated.
             raise StoreUnavailableError(
@@ -194,6 +196,12 @@ def translate_errors(address: str) -> Iterator[None]:
         else:
             raise
         raise StoreUnavailableError(message.replace("\n", "; ")) from error
+
+
+def _use_session_settings(connection: psycopg2.extensions.connection, _: object) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement("use_session_settings"))
+    connection.commit()  # a rollback would restore the earlier settings
 
 
 def _lock(connection: sa.Connection, name: str, wait_seconds: float | None) -> bool:

@@ -39,7 +39,7 @@ def test_hold_month_locks_it_for_one_process_until_its_end(store: Store, databas
     holder.kill()
     holder.wait()
     holder.stdout.close()
-    for _ in range(50):
+    for _ in range(600):
         with store.hold_month(KEY) as is_ours:
             if is_ours:
                 break
@@ -104,3 +104,36 @@ def test_text_is_utf8_under_any_client_encoding(database_url: str, monkeypatch: 
         query(database_url, "select message, reason from ops.run join ops.symbol_outcome using (run_id)")
         == [("σ × β", "é…")] * 2
     )
+
+
+def test_settings_of_the_database_and_of_the_role_have_no_effect(database_url: str) -> None:
+    name = urlsplit(database_url).path.removeprefix("/")
+    settings = {
+        "extra_float_digits": "0",
+        "timezone": "Pacific/Kiritimati",
+        "search_path": "",
+        "datestyle": "German",
+        "idle_session_timeout": "100ms",
+    }
+    for setting, value in settings.items():
+        query(database_url, f"alter database {name} set {setting} = '{value}'")
+    with Store(database_url) as store, Store(database_url) as other:
+        assert store.is_current()
+        with store.hold_month(KEY) as is_ours:
+            assert is_ours
+            time.sleep(0.5)  # longer than the database's `idle_session_timeout`
+            with other.hold_month(KEY) as is_theirs:
+                assert not is_theirs
+        run_id = begin(store)
+        assert store.read_run(run_id)
+    # A connection of another program has the database's settings: the test above is not vacuous.
+    assert query(database_url, "select current_setting('timezone')") == [("Pacific/Kiritimati",)]
+
+
+def test_upgrade_of_a_database_with_another_search_path_is_complete(empty_database_url: str) -> None:
+    name = urlsplit(empty_database_url).path.removeprefix("/")
+    query(empty_database_url, f"alter database {name} set search_path = ''")
+    with Store(empty_database_url) as store:
+        store.upgrade()
+        assert store.is_current()
+    assert query(empty_database_url, "select to_regclass('report.open_alert') is not null") == [(True,)]
