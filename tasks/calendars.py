@@ -21,6 +21,7 @@ import exchange_calendars as xc
 import pandas as pd
 from exchange_calendars.errors import InvalidCalendarName
 
+from model.frames import CALENDAR_TYPES
 from tasks.errors import BadRequestError
 
 FIRST_KNOWN = pd.Timestamp("1970-01-01")
@@ -76,8 +77,7 @@ def month_table(mic: str, first: date, last: date) -> pd.DataFrame:
     table["month"] = table["month"].dt.to_timestamp()
     # If a calendar ends within the month, the last session of the month is unknown.
     is_whole = table["month"] + pd.offsets.MonthEnd(0) <= _last_covered(mic, last.year)
-    types = {"month": "datetime64[ns]", "last_session": "datetime64[ns]", "sessions_expected": "int64"}
-    return table.loc[is_whole, list(types)].astype(types).reset_index(drop=True)
+    return table.loc[is_whole, list(CALENDAR_TYPES)].astype(CALENDAR_TYPES).reset_index(drop=True)
 
 
 def sessions_between(mic: str, first: date, last: date) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:

@@ -13,6 +13,7 @@ import pandas as pd
 from prefect import task
 
 from model.bars.months import build_months
+from model.frames import ACTION_TYPES
 from model.paper.experiment import (
     PAPER_COLUMNS,
     PAPER_NETWORKS,
@@ -36,7 +37,7 @@ from tasks.processes import affordable_workers, worker_pool
 from tasks.progress import log_line, show_progress
 from tasks.retries import STEP
 from tasks.settings import get_settings
-from tasks.sources.base import ACTION_TYPES, Fetched, Outcome, stack
+from tasks.sources.base import Fetched, Outcome, stack
 
 MOST_PROCESSES = 8  # trainings at a time, however many cores there are
 

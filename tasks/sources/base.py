@@ -9,11 +9,8 @@ from typing import Protocol
 
 import pandas as pd
 
-from model.frames import FINDING_TYPES
+from model.frames import ACTION_TYPES, BAR_TYPES, FINDING_TYPES
 
-PRICE_COLUMNS = ["open", "high", "low", "close"]
-BAR_TYPES = {"symbol": "str", "session": "datetime64[ns]", **dict.fromkeys([*PRICE_COLUMNS, "volume"], "float64")}
-ACTION_TYPES = {"symbol": "str", "ex_date": "datetime64[ns]", "kind": "str", "value": "float64"}
 INSTRUMENT_TYPES = {
     "symbol": "str",
     "exchange_mic": "str",

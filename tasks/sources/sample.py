@@ -10,18 +10,9 @@ from datetime import date, datetime
 
 import pandas as pd
 
-from model.frames import FINDING_TYPES
+from model.frames import ACTION_TYPES, BAR_TYPES, FINDING_TYPES
 from tasks.calendars import last_closed_session
-from tasks.sources.base import (
-    ACTION_TYPES,
-    BAR_TYPES,
-    INSTRUMENT_TYPES,
-    Fetched,
-    Outcome,
-    SourceOutcome,
-    session_spans,
-    stack,
-)
+from tasks.sources.base import INSTRUMENT_TYPES, Fetched, Outcome, SourceOutcome, session_spans, stack
 
 EXCHANGES = {"^GSPC": "XNYS", "^IXIC": "XNAS"}
 

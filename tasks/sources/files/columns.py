@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from tasks.sources.base import PRICE_COLUMNS, Outcome
+from model.frames import PRICE_COLUMNS
+from tasks.sources.base import Outcome
 from tasks.sources.files.table import TableError, shorten
 
 REQUIRED_COLUMNS = ["date", *PRICE_COLUMNS, "volume"]

@@ -17,9 +17,9 @@ import pandas as pd
 import pyarrow as pa
 
 from model import Floats
-from model.frames import FINDING_TYPES
+from model.frames import FINDING_TYPES, PRICE_COLUMNS
 from model.quality.findings import Treatment
-from tasks.sources.base import PRICE_COLUMNS, Outcome
+from tasks.sources.base import Outcome
 from tasks.sources.files.reader import MOST_UNREADABLE, read_table
 from tasks.sources.files.table import Table, TableError
 

@@ -27,19 +27,10 @@ import numpy as np
 import pandas as pd
 
 from model.bars.adjustment import actions_from_adjusted_close, undo_splits
-from model.frames import FINDING_TYPES
+from model.frames import ACTION_TYPES, BAR_TYPES, FINDING_TYPES
 from tasks.calendars import last_closed_session, month_table
 from tasks.errors import BadRequestError
-from tasks.sources.base import (
-    ACTION_TYPES,
-    BAR_TYPES,
-    INSTRUMENT_TYPES,
-    Fetched,
-    Outcome,
-    SourceOutcome,
-    session_spans,
-    stack,
-)
+from tasks.sources.base import INSTRUMENT_TYPES, Fetched, Outcome, SourceOutcome, session_spans, stack
 from tasks.sources.files.columns import REQUIRED_COLUMNS
 from tasks.sources.files.prices import FINDING_RULES, Prices, read_prices
 from tasks.sources.files.table import TableError

@@ -16,19 +16,10 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from model.bars.adjustment import undo_splits
+from model.frames import ACTION_TYPES, BAR_TYPES, PRICE_COLUMNS
 from model.quality.findings import Finding, Treatment, findings_frame
 from tasks.calendars import last_closed_session, sessions_between
-from tasks.sources.base import (
-    ACTION_TYPES,
-    BAR_TYPES,
-    PRICE_COLUMNS,
-    Fetched,
-    Outcome,
-    SourceOutcome,
-    session_spans,
-    stack,
-    without_bars,
-)
+from tasks.sources.base import Fetched, Outcome, SourceOutcome, session_spans, stack, without_bars
 from tasks.sources.yahoo.session import Chart
 
 # ISO 10383 codes, each followed by Yahoo's codes for it. An index uses the calendar of its home exchange.

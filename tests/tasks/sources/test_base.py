@@ -5,10 +5,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from model.frames import FINDING_TYPES
+from model.frames import ACTION_TYPES, BAR_TYPES, FINDING_TYPES
 from tasks.sources.base import (
-    ACTION_TYPES,
-    BAR_TYPES,
     INSTRUMENT_TYPES,
     Outcome,
     SourceOutcome,
