@@ -1,7 +1,7 @@
 """The base of all verbs: connections, locks, statements with parameters, frames as results, and error messages."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Self
 
 import numpy as np
@@ -144,6 +144,9 @@ class Database:
                 is_held = _lock(connection, name, wait_seconds)
             yield is_held
         finally:
+            # Postgres notices a closed connection later: without this, the next process could find the name locked.
+            with suppress(DBAPIError):
+                connection.execute(sa.text("select pg_advisory_unlock_all()"))
             connection.invalidate()
             connection.close()
 
