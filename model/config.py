@@ -192,6 +192,9 @@ class QualityConfig:
     largest_reverse_ratio: int = 1000
     """Largest ratio of an inferred reverse split: every whole number occurs, so the prices of the day must leave one
     only."""
+    reverse_ratio_sigmas: float = 3.0
+    """Sigmas on both sides of the day's prices that must hold one whole number only: the market's own move. With 1, a
+    reverse split of 31 was read as 32."""
     surest_reverse_ratio: int = 12
     """Ratio up to which the number nearest to the close is taken otherwise."""
     ratio_tolerance: float = 0.10

@@ -254,11 +254,11 @@ def _add_missed_splits(history: _History) -> tuple[_History, list[Finding]]:
 def _reverse_ratios(history: _History, row: int) -> list[float]:
     """Return the reverse split that fits a jump, none if the prices of the bar leave several whole numbers.
 
-    The range of the bar, widened by three sigmas for the market's own move, must hold a single whole number. Up to
-    `surest_reverse_ratio`, the number nearest to the close is taken otherwise.
+    The range of the bar, widened by `reverse_ratio_sigmas` for the market's own move, must hold a single whole number.
+    Up to `surest_reverse_ratio`, the number nearest to the close is taken otherwise.
     """
-    distances, sigma = _distance(history, row, 0.0), history.usual(row)
-    lowest, highest = np.exp(distances.min() - 3 * sigma), np.exp(distances.max() + 3 * sigma)
+    distances, margin = _distance(history, row, 0.0), history.config.reverse_ratio_sigmas * history.usual(row)
+    lowest, highest = np.exp(distances.min() - margin), np.exp(distances.max() + margin)
     numbers = np.arange(max(2, int(np.ceil(lowest))), int(min(highest, history.config.largest_reverse_ratio)) + 1)
     if len(numbers) == 1:
         return [1.0 / float(numbers[0])]

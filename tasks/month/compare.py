@@ -8,6 +8,7 @@ from prefect import task
 from model.evaluation.backtest import score_origins
 from model.evaluation.gate import Selection, select
 from model.forecaster.split import split_origins
+from model.frames import MONTHLY_KEYS
 from tasks.errors import NotEnoughHistoryError
 from tasks.month.train import Candidate, Candidates, Choice
 from tasks.plans.month import MonthPlan
@@ -26,7 +27,6 @@ CANDIDATE_COLUMNS = [
     "is_served",
     "reason",
 ]
-HOLDOUT_KEYS = ["origin_month", "horizon", "forecaster"]
 _FORCED = {
     "keep": "The served model is kept, as requested (mode keep).",
     "fine-tune": "The served model is fine-tuned, as requested (mode fine-tune).",
@@ -108,7 +108,7 @@ def _reason(plan: MonthPlan, candidates: Candidates, selection: Selection) -> st
 
 def _by_month(scored: pd.DataFrame) -> pd.DataFrame:
     """Average the errors of one model over symbols: one row per origin month, horizon and forecaster."""
-    groups = scored.assign(absolute_error=scored["error"].abs()).groupby(HOLDOUT_KEYS)
+    groups = scored.assign(absolute_error=scored["error"].abs()).groupby(MONTHLY_KEYS)
     return groups.agg(
         symbols=("symbol", "size"),
         crps=("crps", "mean"),
