@@ -51,6 +51,7 @@ def set_environment() -> None:
             # The processors are shared by workers, and each computes with arrays too small for threads.
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
+            "TF_NUM_INTRAOP_THREADS": "1",
         }
     )
     for name in ("PREFECT_API_URL", "DATABASE_URL", "BELLWETHER_ALERT_URLS"):
