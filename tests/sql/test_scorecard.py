@@ -681,7 +681,7 @@ def test_store_without_score_functions_publishes_nothing(store: Store, database_
 
 
 def test_upgrade_without_score_functions_is_made_up_by_a_publication(store: Store, database_url: str) -> None:
-    history = make_history(months=4, symbols=2, horizons=(1,), seed=19)
+    history = make_history(months=9, symbols=2, horizons=(1,), seed=19)
     publish(store, database_url, history)
     query(database_url, "truncate forecast.scorecard")
     publish_scores(store, history, 11)
@@ -690,7 +690,7 @@ def test_upgrade_without_score_functions_is_made_up_by_a_publication(store: Stor
 
 def test_upgrade_computes_scores_that_a_migration_has_truncated(store: Store, database_url: str) -> None:
     """Migrations that add a measure truncate the month scores."""
-    history = make_history(months=4, symbols=9, horizons=(2,), seed=20)
+    history = make_history(months=9, symbols=9, horizons=(2,), seed=20)
     publish(store, database_url, history)
     query(database_url, "truncate forecast.month_score, forecast.scorecard")
     query(database_url, "comment on schema report is 'views of an earlier release'")
