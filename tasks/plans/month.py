@@ -11,7 +11,7 @@ from sql.store import MonthKey, Store
 from tasks.calendars import last_closed_session, month_table
 from tasks.database import database_errors
 from tasks.errors import BadRequestError, NotEnoughHistoryError
-from tasks.plans.prices import PricesPlan, open_request_source, require_one_source
+from tasks.plans.prices import PricesPlan, open_request_source
 from tasks.plans.universe import Instrument, abbreviate, choose_instruments
 from tasks.settings import Mode, Settings
 
@@ -58,7 +58,7 @@ def plan_month(
     """Plan a month.
 
     Args:
-        store: Published months, models, and the source of each stored symbol.
+        store: Published months and models.
         settings: Cache directory and options of the sources.
         config: Number of months that a model needs.
         source_spec: `sample`, `file:PATH` or `yahoo`.
@@ -91,7 +91,6 @@ def plan_month(
         has_model = mode not in ("keep", "fine-tune") or store.read_champion(key) is not None
     if not has_model:
         raise BadRequestError(f"{universe} has no model to {mode} yet; run it with `--mode auto` first.")
-    require_one_source(store, instruments, source.kind)
     return MonthPlan(
         key=key,
         as_of=as_of,

@@ -18,6 +18,7 @@ INSTRUMENT_TYPES = {
     "bar_interval": "str",
     "first_session": "datetime64[ns]",
     "last_session": "datetime64[ns]",
+    "first_trade": "datetime64[ns]",
 }
 
 
@@ -61,7 +62,8 @@ class Fetched:
     """One for each requested symbol, in the order of the request."""
     instruments: pd.DataFrame
     """symbol, exchange_mic, currency_code, bar_interval ("daily" or "monthly": the finest of the source),
-    first_session, last_session of the symbols with bars; the sessions are those of `bars`."""
+    first_session, last_session of the symbols with bars (the sessions are those of `bars`), first_trade (date that the
+    source reports; NaT if it reports none)."""
     findings: pd.DataFrame
     """Faults of the source's rows that were repaired or left out: FINDING_TYPES of `model.quality`."""
     knows_actions: bool = True

@@ -9,7 +9,7 @@
 """
 
 import re
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -85,10 +85,22 @@ def read_chart(symbol: str, frame: pd.DataFrame, chart: Chart | None, first: dat
     if bars.empty:
         return without_bars(symbol, Outcome.MISSING, f"{no_prices(first)}, of a session closed by {span[1]:%Y-%m-%d}")
     instrument = session_spans(bars).assign(
-        exchange_mic=mic, currency_code=CURRENCY_OF_HUNDREDTH.get(currency, currency), bar_interval="daily"
+        first_trade=_first_trade(result["meta"]),
+        exchange_mic=mic,
+        currency_code=CURRENCY_OF_HUNDREDTH.get(currency, currency),
+        bar_interval="daily",
     )
     findings = findings_frame(finding for finding in (*other_days, *unknown) if span[0] <= finding.session <= span[1])
     return Fetched(bars, actions, (SourceOutcome(symbol, Outcome.OK),), instrument, findings)
+
+
+def _first_trade(meta: dict[str, Any]) -> pd.Timestamp | None:
+    """Return the date of the first trade at the exchange, as Yahoo reports it; None if it reports none."""
+    moment = meta.get("firstTradeDate")
+    if not isinstance(moment, int | float):
+        return None
+    local = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=moment)  # negative before 1970
+    return pd.Timestamp(local.astimezone(ZoneInfo(meta["exchangeTimezoneName"])).date())
 
 
 def _drop_other_days(bars: pd.DataFrame, mic: str) -> tuple[pd.DataFrame, list[Finding]]:
