@@ -26,7 +26,7 @@ def run(bars: pd.DataFrame, decisions: pd.DataFrame, actions: pd.DataFrame | Non
 
 
 @given(rows, factors)
-def test_accepted_move_is_kept_whatever_its_size(row: int, factor: float) -> None:
+def test_accepted_move_is_kept_at_any_size(row: int, factor: float) -> None:
     bars = scale(quiet_bars(), slice(row, None), factor)
     screened = run(bars, decide(row, "move"))
     assert outcomes(screened) == [("unexplained_move", row, "kept")]
@@ -59,7 +59,8 @@ def test_split_that_the_source_delivers_later_is_not_doubled(row: int, ratio: fl
 @given(rows, factors)
 def test_bars_before_an_accepted_history_are_excluded(row: int, factor: float) -> None:
     bars = scale(quiet_bars(), slice(row, None), factor)
-    old = make_actions((bars["session"].iloc[3], "dividend", 0.5), (bars["session"].iloc[row + 2], "dividend", 0.1))
+    paid = 0.005 * bars["close"].iloc[row]
+    old = make_actions((bars["session"].iloc[3], "dividend", 0.5), (bars["session"].iloc[row + 2], "dividend", paid))
     screened = run(bars, decide(row, "history"), old)
     assert outcomes(screened)[0] == ("other_history", 0, "excluded")
     assert screened.bars["session"].min() == bars["session"].iloc[row]

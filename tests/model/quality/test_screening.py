@@ -127,7 +127,15 @@ def plant_fault(rule: str, bars: pd.DataFrame, actions: pd.DataFrame, row: int) 
     rule=st.sampled_from(
         sorted(
             {*RULES}
-            - {"erratic", "stale_run", "partial_session", "not_a_session", "shifted_sessions", "before_first_trade"}
+            - {
+                "erratic",
+                "stale_run",
+                "partial_session",
+                "not_a_session",
+                "shifted_sessions",
+                "before_first_trade",
+                "other_history",
+            }
         )
     ),
 )

@@ -42,6 +42,10 @@ def test_require_any_distinguishes_no_response_from_no_bars(outcomes: list[str],
 
 def stored(**changes: Any) -> dict[Any, Any]:
     row = {
+        "source": "yahoo",
+        "other_source_until": pd.NaT,
+        "first_trade": pd.NaT,
+        "whole_downloads": 1,
         "exchange_mic": "XNYS",
         "bar_interval": "daily",
         "first_session": pd.Timestamp("1990-01-02"),
@@ -64,12 +68,22 @@ def stored(**changes: Any) -> dict[Any, Any]:
         (stored(whole_at=pd.NaT), None, None, None),
         (stored(), None, date(2020, 1, 1), date(2020, 1, 1)),
         (None, None, date(2020, 1, 1), date(2020, 1, 1)),
+        # A history that was cut short is requested again three times.
+        (stored(first_trade=pd.Timestamp("1980-01-02")), None, None, None),
+        (stored(first_trade=pd.Timestamp("1980-01-02"), whole_downloads=3), None, None, None),
+        (stored(first_trade=pd.Timestamp("1980-01-02"), whole_downloads=4), None, None, date(2026, 10, 3)),
+        (stored(first_trade=pd.Timestamp("1989-12-28")), None, None, date(2026, 10, 3)),
+        # Bars of another source are never requested again, not even once a year or by the user.
+        (stored(source="file", whole_at=pd.NaT), None, None, date(2026, 10, 3)),
+        (stored(source="file"), None, date(2020, 1, 1), date(2026, 10, 3)),
+        (stored(other_source_until=pd.Timestamp("2026-10-20"), whole_at=pd.NaT), None, None, date(2026, 10, 21)),
+        (stored(other_source_until=pd.Timestamp("2020-10-20"), whole_at=pd.NaT), None, None, date(2026, 10, 3)),
     ],
 )
 def test_first_to_fetch_is_the_last_session_minus_an_overlap(
     row: dict[Any, Any] | None, source_begins: pd.Timestamp | None, first: date | None, expected: date | None
 ) -> None:
-    assert _first_to_fetch(row, source_begins, prices_plan(first=first)) == expected
+    assert _first_to_fetch("yahoo", row, source_begins, prices_plan(first=first)) == expected
 
 
 @pytest.mark.parametrize(
@@ -80,8 +94,11 @@ def test_first_to_fetch_is_the_last_session_minus_an_overlap(
         # Requested on the evening of the last session: its bar may still change.
         ({"requested_at": datetime(2026, 11, 2, 22, 0, tzinfo=UTC)}, False),
         ({"requested_at": pd.NaT}, False),
+        ({"source": "file"}, False),
+        ({"first_trade": pd.Timestamp("1980-01-02")}, False),
+        ({"first_trade": pd.Timestamp("1980-01-02"), "whole_downloads": 4}, True),
     ],
 )
 def test_is_complete_when_no_newer_bar_is_possible(changes: dict[str, Any], expected: bool) -> None:
-    assert _is_complete(stored(**changes), prices_plan()) is expected
-    assert not _is_complete(stored(**changes), prices_plan(first=date(2020, 1, 1)))
+    assert _is_complete("yahoo", stored(**changes), prices_plan()) is expected
+    assert not _is_complete("yahoo", stored(**changes), prices_plan(first=date(2020, 1, 1)))

@@ -56,7 +56,7 @@ def test_fetch_sorts_and_reads_zero_open_and_volume_as_missing(write_table: Writ
     )
     pd.testing.assert_frame_equal(fetched.bars, expected)
     assert fetched.outcomes == (SourceOutcome("B", Outcome.OK), SourceOutcome("A", Outcome.OK))
-    assert fetched.instruments.to_numpy().tolist() == [
+    assert fetched.instruments.drop(columns="first_trade").to_numpy().tolist() == [
         ["A", "XNYS", "USD", "daily", pd.Timestamp("2024-01-02"), pd.Timestamp("2024-01-03")],
         ["B", "XNYS", "USD", "daily", pd.Timestamp("2024-01-02"), pd.Timestamp("2024-01-02")],
     ]
@@ -424,7 +424,7 @@ def test_symbol_cannot_name_a_file_outside_the_directory(directory: Path) -> Non
 def test_directory_of_error_messages_is_a_response_without_bars(tmp_path: Path) -> None:
     (tmp_path / "A.csv").write_text("404 Not Found\n")
     source = FileSource(str(tmp_path))
-    assert source.instruments().shape == (1, 6)
+    assert source.instruments().shape == (1, 7)
     fetched = source.fetch({"A": None}, NOW)
     assert fetched.bars.empty
     assert fetched.has_response

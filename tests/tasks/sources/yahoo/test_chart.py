@@ -48,6 +48,7 @@ def test_fetch_returns_a_recording(yahoo_server: YahooServer, open_yahoo: OpenYa
             "bar_interval": "daily",
             "first_session": pd.Timestamp("2020-08-31"),
             "last_session": pd.Timestamp("2020-11-06"),
+            "first_trade": pd.Timestamp("1980-12-12"),
         }
     ]
     assert fetched.findings.empty

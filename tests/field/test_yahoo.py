@@ -1,0 +1,81 @@
+"""Faults of Yahoo from the field: from its HTTP to the tables."""
+
+import contextlib
+import itertools
+import json
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+import pytest
+
+from flows.ingest import ingest_prices
+from tasks.errors import PricesIncompleteError
+from tests.support.commands import Bellwether
+from tests.support.rows import query
+from tests.support.yahoo_server import YahooServer
+
+
+@pytest.fixture
+def responses(shared_data: Path) -> Path:
+    return shared_data / "field" / "yahoo"
+
+
+def load(yahoo: YahooServer, directory: Path, *symbols: str) -> None:
+    for symbol in symbols:
+        yahoo.results[symbol] = json.loads((directory / f"{symbol}.json").read_text())
+
+
+def first_request(yahoo: YahooServer, symbol: str) -> date:
+    """Return the first day of the newest request; 1970 for the whole history."""
+    request = yahoo.queries[symbol][-1]
+    return datetime.fromtimestamp(max(0, int(request.get("period1", 0))), UTC).date()
+
+
+def findings(url: str, symbol: str) -> dict[str, str]:
+    return dict(query(url, f"select rule, reason from report.finding where symbol = '{symbol}'"))
+
+
+def test_history_cut_short_is_requested_again(yahoo: YahooServer, database_url: str, responses: Path) -> None:
+    """Three more times, then once a year: Yahoo may really lack the data."""
+    load(yahoo, responses / "p4a", "CUTS")
+    ingest_prices(source="yahoo", symbols=["CUTS"])
+    reason = findings(database_url, "CUTS")["history_cut"]
+    assert "begin on 2026-08-10, and the source reports the first trade on 2023-01-03: the next 3 downloads" in reason
+
+    load(yahoo, responses / "p4b", "CUTS")
+    ingest_prices(source="yahoo", symbols=["CUTS"])
+    assert first_request(yahoo, "CUTS").year < 1990
+    assert query(database_url, "select min(session)::text, count(*) from market.daily_bar") == [("2025-12-01", 249)]
+    requests = [len(yahoo.queries["CUTS"])]
+    for _ in range(4):
+        ingest_prices(source="yahoo", symbols=["CUTS"])
+        requests.append(len(yahoo.queries["CUTS"]))
+    assert first_request(yahoo, "CUTS").year < 1990
+    assert [after > before for before, after in itertools.pairwise(requests)] == [True, True, True, False]
+    assert "the whole history is requested once a year" in findings(database_url, "CUTS")["history_cut"]
+
+    # A history that reaches the first trade clears the finding.
+    yahoo.results["CUTS"]["meta"]["firstTradeDate"] = yahoo.results["CUTS"]["timestamp"][0]
+    query(database_url, "update ops.download set known_at = known_at - interval '2 years'")
+    ingest_prices(source="yahoo", symbols=["CUTS"])
+    assert "history_cut" not in findings(database_url, "CUTS")
+
+
+def test_recycled_symbol_is_accepted_without_the_old_company(
+    yahoo: YahooServer, bellwether: Bellwether, database_url: str, responses: Path
+) -> None:
+    load(yahoo, responses / "p1", "RECY")
+    ingest_prices(source="yahoo", symbols=["RECY"])
+    load(yahoo, responses / "p2", "RECY")
+    with contextlib.suppress(PricesIncompleteError):
+        ingest_prices(source="yahoo", symbols=["RECY"])
+    (reason,) = query(database_url, "select reason from ops.download where outcome = 'rejected'")[0]
+    command = "bellwether prices accept RECY --session 2026-03-02 --as history"
+    assert f"`{command}`" in reason
+    assert bellwether(*command.split()[1:])[0] == 0
+    ingest_prices(source="yahoo", symbols=["RECY"])
+    rows = query(database_url, "select treatment, value from report.finding where rule = 'other_history'")
+    assert rows == [("excluded", 282.0)]
+    assert query(database_url, "select count(*) from market.corporate_action where kind = 'split'") == [(0,)]
+    assert not {"unexplained_move", "missed_split", "unit_jump"} & set(findings(database_url, "RECY"))
+    assert query(database_url, "select count(*) from market.daily_bar") == [(282 + 188,)]
