@@ -132,6 +132,10 @@ class QualityConfig:
     """Expected fall, in sigmas, from which an unfollowed dividend is implausible."""
     split_day_sigmas: float = 3.0
     """The same on the day of a split."""
+    fewest_hundredfold: int = 2
+    """Doubtful dividends of a symbol, alike and unfollowed, from which all of them are in hundredths."""
+    usual_dividend: tuple[float, float] = (4e-4, 0.08)
+    """Dividends, as a share of the price, that a division by 100 may leave."""
     ordinary_yield: float = 3.0
     """Largest ratio, either way, of an ordinary yield to the symbol's median yield."""
 

@@ -44,7 +44,8 @@ RULES = {
     "repeated_dividend": "Finds a dividend within 10 % of another dividend up to four days earlier. The later one is "
     "dropped.",
     "implausible_dividend": "Finds dividends of at least 5 % of the price that the price did not follow. They are "
-    "divided by the split of the day or by 100 if the result is usual for the symbol, and dropped otherwise. Dividends "
+    "divided by the split of the day or by 100 if the result is usual for the symbol, by 100 if most dividends of a "
+    "symbol quoted in hundredths are as large, and dropped otherwise. Dividends "
     "of at least half the price that the price followed are kept.",
     "missed_split": "Finds a lasting jump by a simple ratio without a recorded split, with matching volume and calm "
     "days after it, or by the ratio of a split recorded within 60 sessions. The split is added.",
@@ -88,6 +89,7 @@ def screen(
     monthly_symbols: Collection[str] = (),
     config: QualityConfig = QualityConfig(),
     decisions: pd.DataFrame | None = None,
+    has_hundredths: bool = False,
 ) -> Screened:
     """Apply every rule to the bars and actions of one exchange.
 
@@ -104,6 +106,7 @@ def screen(
         monthly_symbols: Symbols with one bar a month. Only `impossible_bar`, `unexplained_move` and `erratic` apply.
         config: Thresholds of the rules.
         decisions: Frame of DECISION_TYPES, the operator's decisions in force; None: none.
+        has_hundredths: Whether the exchange quotes in hundredths of its currency, such as pence.
 
     Returns:
         The screened frames. The given frames are not changed, and are returned as they are if nothing changes.
@@ -120,11 +123,19 @@ def screen(
         accepted = accepted_moves(decisions)
     is_monthly = bars["symbol"].isin(list(monthly_symbols)).to_numpy()
     if not is_monthly.any():
-        bars, actions, findings = _screen_daily(bars, actions, sessions, early_closes, config, accepted)
+        bars, actions, findings = _screen_daily(
+            bars, actions, sessions, early_closes, config, accepted, has_hundredths=has_hundredths
+        )
         return Screened(bars, actions, findings_frame([*decided, *findings]))
     has_monthly = actions["symbol"].isin(list(monthly_symbols)).to_numpy()
     daily, repaired, findings = _screen_daily(
-        bars[~is_monthly], actions[~has_monthly], sessions, early_closes, config, accepted
+        bars[~is_monthly],
+        actions[~has_monthly],
+        sessions,
+        early_closes,
+        config,
+        accepted,
+        has_hundredths=has_hundredths,
     )
     monthly, monthly_findings = repair_impossible_bars(bars[is_monthly], config)
     monthly_findings += find_monthly_moves(monthly, actions[has_monthly], config)
@@ -143,6 +154,8 @@ def _screen_daily(
     early_closes: pd.DatetimeIndex,
     config: QualityConfig,
     accepted: Moves,
+    *,
+    has_hundredths: bool,
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[Finding]]:
     findings = list[Finding]()
     for rule in (
@@ -161,7 +174,7 @@ def _screen_daily(
         findings += new
     actions, new = drop_repeated_dividends(actions, config)
     findings += new
-    actions, new = repair_dividends(bars, actions, config)
+    actions, new = repair_dividends(bars, actions, config, has_hundredths=has_hundredths)
     findings += new
     bars, actions, new = repair_moves(bars, actions, config, accepted)
     return bars, actions, [*findings, *new, *find_stale_runs(bars, config), *find_zero_volume(bars, config)]

@@ -20,6 +20,8 @@ from tasks.progress import log_line
 from tasks.retries import STEP
 from tasks.sources.base import Outcome
 
+HUNDREDTH_EXCHANGES = {"XLON", "XJSE", "XTAE"}
+"""Exchanges that quote in pence, cents and agorot. Stored prices have the whole unit."""
 OUTCOME_COLUMNS = ["symbol", "outcome", "reason", "last_session", "months"]
 
 
@@ -191,6 +193,7 @@ def _read_screened_bars(symbols: Sequence[str], *, as_of: date, known_at: dateti
             *sessions_between(mic, bars["session"].min().date(), as_of),
             read.monthly_symbols,
             decisions=decisions,
+            has_hundredths=mic in HUNDREDTH_EXCHANGES,
         )
         for mic, bars in read.by_exchange()
     ]

@@ -10,6 +10,7 @@ import pytest
 
 from flows.ingest import ingest_prices
 from tasks.errors import PricesIncompleteError
+from tasks.month.check import _read_screened_bars
 from tests.support.commands import Bellwether
 from tests.support.rows import query
 from tests.support.yahoo_server import YahooServer
@@ -79,3 +80,21 @@ def test_recycled_symbol_is_accepted_without_the_old_company(
     assert query(database_url, "select count(*) from market.corporate_action where kind = 'split'") == [(0,)]
     assert not {"unexplained_move", "missed_split", "unit_jump"} & set(findings(database_url, "RECY"))
     assert query(database_url, "select count(*) from market.daily_bar") == [(282 + 188,)]
+
+
+def test_dividends_in_another_unit_are_findings_or_repaired(
+    yahoo: YahooServer, database_url: str, responses: Path
+) -> None:
+    """SMALL.L is 100 times too small, BIGA.L 100 times too large, GOOD.L is right."""
+    symbols = ["SMALL.L", "BIGA.L", "GOOD.L"]
+    load(yahoo, responses / "p1", *symbols)
+    ingest_prices(source="yahoo", symbols=symbols)
+    rows = query(
+        database_url, "select symbol, rule, treatment, count(*) from report.finding group by 1, 2, 3 order by 1, 2"
+    )
+    assert rows == [("BIGA.L", "implausible_dividend", "repaired", 4), ("SMALL.L", "dividend_unit", "kept", 4)]
+    now = datetime.now(UTC)
+    screened = _read_screened_bars(symbols, as_of=now.date(), known_at=now).actions
+    values = screened.groupby("symbol")["value"].apply(list).to_dict()
+    assert values["BIGA.L"] == pytest.approx([0.032] * 4)  # GBP: 3.2 pence
+    assert values["GOOD.L"] == pytest.approx([0.08] * 4)

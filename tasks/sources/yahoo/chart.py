@@ -1,5 +1,6 @@
 """Bars, splits and dividends of a chart response, as traded.
 
+- Dividends that are off by 100 from the adjusted closes are scaled.
 - Yahoo adjusts closes and dividends for every split up to the present. The splits are undone.
 - yfinance moves a split or dividend on a day without a bar to the bar before it, which puts that bar on the wrong side
   of the split. The events are therefore read from the response, with their own dates.
@@ -17,6 +18,7 @@ import pandas as pd
 
 from model.bars.adjustment import undo_splits
 from model.frames import ACTION_TYPES, BAR_TYPES, PRICE_COLUMNS
+from model.quality.dividend_units import repair_dividend_units
 from model.quality.findings import Finding, Treatment, findings_frame
 from tasks.calendars import last_closed_session, sessions_between
 from tasks.sources.base import Fetched, Outcome, SourceOutcome, session_spans, stack, without_bars
@@ -79,6 +81,10 @@ def read_chart(symbol: str, frame: pd.DataFrame, chart: Chart | None, first: dat
     )
     bars, other_days = _drop_other_days(stack([bars], BAR_TYPES), mic)
     actions, unknown = _read_actions(symbol, result, currency)
+    if "Adj Close" in frame:
+        adjusted = bars[["symbol", "session", "close"]].merge(_adjusted_closes(frame, unit), on="session")
+        actions, doubtful = repair_dividend_units(actions, adjusted, is_hundredth=currency in CURRENCY_OF_HUNDREDTH)
+        unknown += doubtful
     bars, actions = undo_splits(bars, actions)
     span = (pd.Timestamp.min if first is None else pd.Timestamp(first), pd.Timestamp(last_closed_session(mic, now)))
     bars, actions = bars[bars["session"].between(*span)], actions[actions["ex_date"].between(*span)]
@@ -92,6 +98,14 @@ def read_chart(symbol: str, frame: pd.DataFrame, chart: Chart | None, first: dat
     )
     findings = findings_frame(finding for finding in (*other_days, *unknown) if span[0] <= finding.session <= span[1])
     return Fetched(bars, actions, (SourceOutcome(symbol, Outcome.OK),), instrument, findings)
+
+
+def _adjusted_closes(frame: pd.DataFrame, unit: float) -> pd.DataFrame:
+    """Return session and adj_close of a history."""
+    days = pd.DatetimeIndex(frame.index).tz_localize(None).astype("datetime64[ns]")
+    return pd.DataFrame({"session": days, "adj_close": frame["Adj Close"].to_numpy("float64") * unit}).drop_duplicates(
+        "session"
+    )
 
 
 def _first_trade(meta: dict[str, Any]) -> pd.Timestamp | None:
