@@ -112,3 +112,15 @@ def test_exchange_and_currency_of_the_universe_file_apply(machine: None, databas
     instruments = query(database_url, "select symbol, exchange_mic, currency_code from market.instrument order by 1")
     assert instruments == [("TK0.T", "XTKS", "JPY"), ("TK1.T", "XTKS", "JPY")]
     assert query(database_url, "select count(*) from report.finding where rule in ('gap', 'not_a_session')") == [(0,)]
+
+
+def test_reverse_split_of_raw_closes_loses_no_dividend(machine: None, database_url: str, field: Path) -> None:
+    """The split of 1:8, and all ten dividends, five on each side."""
+    ingest_prices(source=f"file:{field / 'd02_raw_reverse_split.csv.gz'}")
+    paid = query(database_url, "select ex_date, value from market.corporate_action where kind = 'dividend' order by 1")
+    assert len(paid) == 10
+    assert [day < date(2017, 6, 1) for day, _ in paid] == [True] * 5 + [False] * 5
+    assert [value for _, value in paid] == pytest.approx([0.1] * 5 + [0.8] * 5, rel=0.01)
+    split = query(database_url, "select session, value from report.finding where rule = 'missed_split'")
+    assert split == [(date(2017, 6, 1), 0.125)]
+    assert findings(database_url, "RSPL") == {"adjusted_fall": "kept", "missed_split": "repaired"}

@@ -32,6 +32,8 @@ FINDING_RULES = {
     "no_close": "rows without a close",
     "not_positive": "rows with a price of 0 or less",
     "partial_month": "unfinished months",
+    "adjusted_fall": "lasting falls of the adjusted close",
+    "adjusted_not_positive": "adjusted closes of 0 or less",
     "oversized_volume": "volumes beyond the range of a column",
 }
 """Rules of the findings of a file, each with the plural that names a number of them."""

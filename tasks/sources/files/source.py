@@ -26,8 +26,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from model.bars.adjustment import actions_from_adjusted_close, undo_splits
+from model.bars.adjustment import read_adjusted_steps, undo_splits
 from model.frames import ACTION_TYPES, BAR_TYPES, FINDING_TYPES
+from model.quality.findings import Finding, Treatment, findings_frame
 from tasks.calendars import last_closed_session, month_table
 from tasks.errors import BadRequestError
 from tasks.sources.base import INSTRUMENT_TYPES, Fetched, Outcome, SourceOutcome, session_spans, stack
@@ -36,6 +37,7 @@ from tasks.sources.files.prices import FINDING_RULES, Prices, read_prices
 from tasks.sources.files.table import TableError
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")
+_NO_FINDINGS = stack([], FINDING_TYPES)
 ACTION_COLUMNS = {"dividends": "dividend", "stock_splits": "split"}
 
 
@@ -109,7 +111,7 @@ class FileSource:
             earliest = pd.Timestamp.min if first is None else pd.Timestamp(first)
             latest = last_month if is_monthly else last_closed
             # From the whole history: later splits and the level of adj_close affect the requested sessions.
-            all_bars, all_actions = _as_traded(prices.records_of(symbol))
+            all_bars, all_actions, doubtful = _as_traded(prices.records_of(symbol))
             bars.append(all_bars[all_bars["session"].between(earliest, latest)])
             actions.append(all_actions[all_actions["ex_date"].between(earliest, latest)])
             reasons = []
@@ -119,7 +121,10 @@ class FileSource:
                 reasons.append(f"no prices from {first or 'the start'} to {latest:%Y-%m-%d}")
             if not prices.has_header:
                 reasons.append("no header line, read in Yahoo's order of columns")
-            if (symbol_findings := prices.findings.get(symbol)) is not None:
+            symbol_findings = prices.findings.get(symbol)
+            if len(doubtful):
+                symbol_findings = doubtful if symbol_findings is None else pd.concat([symbol_findings, doubtful])
+            if symbol_findings is not None:
                 is_requested = symbol_findings["session"].isna() | symbol_findings["session"].between(
                     earliest, last_closed
                 )
@@ -219,8 +224,8 @@ def _without_ending(name: str) -> str:
     return next((name.removesuffix(ending) for ending in ENDINGS if name.endswith(ending)), name)
 
 
-def _as_traded(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Compute bars as traded, and actions, from one symbol's rows; the columns decide how."""
+def _as_traded(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Compute bars as traded, actions, and findings, from one symbol's rows; the columns decide how."""
     bars = rows[rows["is_bar"]]
     action_columns = [name for name in ACTION_COLUMNS if name in rows]
     if action_columns:
@@ -230,8 +235,34 @@ def _as_traded(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
             .assign(kind=ACTION_COLUMNS[name])
             for name in action_columns
         ]
-        return undo_splits(bars, stack(events, ACTION_TYPES))
-    return bars, actions_from_adjusted_close(bars) if "adj_close" in rows else stack([], ACTION_TYPES)
+        return *undo_splits(bars, stack(events, ACTION_TYPES)), _NO_FINDINGS
+    if "adj_close" not in rows:
+        return bars, stack([], ACTION_TYPES), _NO_FINDINGS
+    steps = read_adjusted_steps(bars)
+    return bars, steps.actions, _doubtful_adjustments(bars, steps.falls)
+
+
+def _doubtful_adjustments(bars: pd.DataFrame, falls: pd.DataFrame) -> pd.DataFrame:
+    """Return the findings in the adjusted closes of one symbol: lasting falls, and values of zero or less."""
+    findings = [
+        Finding(
+            symbol,
+            session,
+            "adjusted_fall",
+            size,
+            Treatment.KEPT,
+            f"adjusted close / close falls by a factor of {np.exp(-size):.4g}: raw closes around a reverse split, or a "
+            "false adjustment; no dividend is derived from it",
+        )
+        for symbol, session, size in falls.itertuples(index=False)
+    ]
+    is_negative = (bars["adj_close"] <= 0).to_numpy()
+    if is_negative.any():
+        first = bars.iloc[int(is_negative.argmax())]
+        reason = f"{is_negative.sum()} adjusted closes of zero or less: no dividends are derived from them"
+        place = (first["symbol"], first["session"], "adjusted_not_positive", float(bars["adj_close"].min()))
+        findings.append(Finding(*place, Treatment.EXCLUDED, reason))
+    return findings_frame(findings) if findings else _NO_FINDINGS
 
 
 def _count_findings(findings: pd.DataFrame) -> list[str]:
