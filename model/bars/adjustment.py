@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from model import Flags, Floats, Ints
+from model import Floats, Ints
 from model.frames import ACTION_TYPES, ADJUSTED_BAR_TYPES, BAR_TYPES, PRICE_COLUMNS, check_frame
 
 # Two ratios of numbers with six significant digits differ by at most 4 roundings of 5e-6 each.
@@ -88,15 +88,15 @@ def _steps(log_ratio: Floats, start: int, stop: int, tolerance: float) -> Iterat
     while row < stop:
         ahead = min(row + _ROWS_AHEAD, stop)
         block = log_ratio[row:ahead]
-        begins: Flags = block > level + tolerance
+        begins = block > level + tolerance
         if block.min() <= level - SMALLEST_FALL:
             low = log_ratio[row : min(ahead + FALL_BARS - 1, stop)] <= level - SMALLEST_FALL
-            if len(low) >= FALL_BARS:
+            if low.size >= FALL_BARS:
                 lasting = np.lib.stride_tricks.sliding_window_view(low, FALL_BARS).all(axis=1)
                 begins[: len(lasting)] |= lasting
         first = int(begins.argmax())
         if not begins[first]:
-            row += len(begins)
+            row += len(block)
             continue
         row += first
         yield row, float(log_ratio[row] - level)

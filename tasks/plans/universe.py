@@ -22,7 +22,7 @@ class Instrument:
 
     symbol: str
     exchange_mic: str = DEFAULT_EXCHANGE
-    """ISO 10383 code."""
+    """ISO 10383 code, or `24/7`."""
     currency_code: str = DEFAULT_CURRENCY
     """ISO 4217 code."""
     sector: str | None = None
@@ -90,7 +90,7 @@ def read_universe(path: str) -> tuple[Instrument, ...]:
         if not has_calendar(instrument.exchange_mic):
             raise BadRequestError(
                 f"The universe file {path} gives {instrument.symbol} the exchange {instrument.exchange_mic!r}, which "
-                "has no calendar; use an ISO 10383 code such as XNYS."
+                "has no calendar; use an ISO 10383 code such as XNYS, or 24/7 for a market that trades every day."
             )
     return _unique(instruments)
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from flows.ingest import ingest_prices
+from tasks.errors import BadRequestError
 from tests.support.rows import query
 
 
@@ -79,6 +80,17 @@ def test_dates_off_by_a_day_are_rejected(machine: None, database_url: str, field
 def test_days_without_a_session_are_findings(machine: None, database_url: str, field: Path) -> None:
     ingest_prices(source=f"file:{field / 'd06_seven_days.csv.gz'}")
     assert findings(database_url, "COIN-USD")["not_a_session"] == "excluded"
+
+
+def test_market_of_every_day_has_its_calendar(machine: None, database_url: str, field: Path, tmp_path: Path) -> None:
+    universe = tmp_path / "coins.csv"
+    universe.write_text("symbol,exchange_mic\nCOIN-USD,24/7\n")
+    ingest_prices(source=f"file:{field / 'd06_seven_days.csv.gz'}", universe=str(universe))
+    assert query(database_url, "select exchange_mic from market.instrument") == [("24/7",)]
+    assert not {"not_a_session", "gap", "shifted_sessions"} & set(findings(database_url, "COIN-USD"))
+    universe.write_text("symbol,exchange_mic\nCOIN-USD,XNOWHERE\n")
+    with pytest.raises(BadRequestError, match="gives COIN-USD the exchange 'XNOWHERE', which has no calendar"):
+        ingest_prices(source=f"file:{field / 'd06_seven_days.csv.gz'}", universe=str(universe))
 
 
 @pytest.mark.parametrize(("symbol", "ratio"), [("RV18", 18), ("RV75", 75), ("RV1000", 1000)])

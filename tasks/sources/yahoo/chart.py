@@ -24,12 +24,13 @@ from tasks.calendars import last_closed_session, sessions_between
 from tasks.sources.base import Fetched, Outcome, SourceOutcome, session_spans, stack, without_bars
 from tasks.sources.yahoo.session import Chart
 
-# ISO 10383 codes, each followed by Yahoo's codes for it. An index uses the calendar of its home exchange.
+# ISO 10383 codes, each followed by Yahoo's codes for it. An index uses the calendar of its home exchange, a
+# cryptocurrency (CCC) every day.
 _EXCHANGES = """
 XNYS NYQ NYS SNP DJI WCB | XNAS NMS NGM NCM NAS NIM | XASE ASE | ARCX PCX | BATS BTS | XTSE TOR | XTSX VAN | BVMF SAO
 XLON LSE IOB FGI | XETR GER | XFRA FRA | XPAR PAR | XAMS AMS | XBRU BRU | XLIS LIS | XMIL MIL | XMAD MCE | XSWX EBS
 XSTO STO | XOSL OSL | XCSE CPH | XHEL HEL | XTKS JPX OSA | XHKG HKG | XSHG SHH | XKRX KSC | XASX ASX | XSES SES
-XJSE JNB | XBOM BSE | XIDX JKT
+XJSE JNB | XBOM BSE | XIDX JKT | 24/7 CCC
 """
 MIC_OF_YAHOO_EXCHANGE = {
     code: mic for entry in re.split(r"[|\n]", _EXCHANGES.strip()) for mic, *codes in [entry.split()] for code in codes
