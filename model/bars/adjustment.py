@@ -88,12 +88,12 @@ def _steps(log_ratio: Floats, start: int, stop: int, tolerance: float) -> Iterat
     while row < stop:
         ahead = min(row + _ROWS_AHEAD, stop)
         block = log_ratio[row:ahead]
-        begins = block > level + tolerance
+        begins = np.array(block > level + tolerance, dtype=np.bool_)
         if block.min() <= level - SMALLEST_FALL:
             low = log_ratio[row : min(ahead + FALL_BARS - 1, stop)] <= level - SMALLEST_FALL
             if low.size >= FALL_BARS:
                 lasting = np.lib.stride_tricks.sliding_window_view(low, FALL_BARS).all(axis=1)
-                begins[: len(lasting)] |= lasting
+                begins[: lasting.size] |= lasting
         first = int(begins.argmax())
         if not begins[first]:
             row += len(block)

@@ -12,7 +12,7 @@ from tasks.calendars import last_closed_session, month_table
 from tasks.database import database_errors
 from tasks.errors import BadRequestError, NotEnoughHistoryError
 from tasks.plans.prices import PricesPlan, open_request_source
-from tasks.plans.universe import Instrument, abbreviate, choose_instruments
+from tasks.plans.universe import Instrument, abbreviate, choose_instruments, require_same_universe
 from tasks.settings import Mode, Settings
 
 
@@ -73,7 +73,7 @@ def plan_month(
         now: Moment of the request, UTC.
 
     Raises:
-        BadRequestError: if the request is invalid.
+        BadRequestError: if the request is invalid, or another set of symbols was published under the universe's name.
         NotEnoughHistoryError: if the source lists too few months up to `as_of`.
     """
     source = open_request_source(source_spec, settings)
@@ -87,6 +87,9 @@ def plan_month(
         _require_history(spans, as_of, origin_month, config.fewest_months)
     key = MonthKey(source=source.kind, universe=universe, origin_month=origin_month)
     with database_errors():
+        if symbols is None:  # the name of a list of symbols is a digest of them
+            last = store.read_report("published_universe", source=source.kind, universe=universe)
+            require_same_universe(universe, instruments, universe_file or source_spec, last)
         published = store.find_published(key)
         has_model = mode not in ("keep", "fine-tune") or store.read_champion(key) is not None
     if not has_model:

@@ -1,6 +1,7 @@
 """Interface of the price sources: requests, outcomes, and the columns of their frames."""
 
 import functools
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -20,6 +21,10 @@ INSTRUMENT_TYPES = {
     "last_session": "datetime64[ns]",
     "first_trade": "datetime64[ns]",
 }
+
+
+_CONTROL = {"Cc", "Cf", "Cs"}
+"""Unicode categories: control characters, invisible format characters and undecodable bytes."""
 
 
 class Outcome(StrEnum):
@@ -102,6 +107,11 @@ class Source(Protocol):
             BadRequestError: if the source cannot be read at all.
             ValueError: if `now` is naive.
         """
+
+
+def clean_symbol(text: str) -> str:
+    """Remove blanks around a symbol, and control characters such as NUL."""
+    return "".join(character for character in text if unicodedata.category(character) not in _CONTROL).strip()
 
 
 def merge_fetched(parts: Sequence[Fetched]) -> Fetched:

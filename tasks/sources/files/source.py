@@ -31,7 +31,16 @@ from model.frames import ACTION_TYPES, BAR_TYPES, FINDING_TYPES
 from model.quality.findings import Finding, Treatment, findings_frame
 from tasks.calendars import last_closed_session, month_table
 from tasks.errors import BadRequestError
-from tasks.sources.base import INSTRUMENT_TYPES, Fetched, Outcome, SourceOutcome, session_spans, stack
+from tasks.paths import require_path, show_path
+from tasks.sources.base import (
+    INSTRUMENT_TYPES,
+    Fetched,
+    Outcome,
+    SourceOutcome,
+    clean_symbol,
+    session_spans,
+    stack,
+)
 from tasks.sources.files.columns import REQUIRED_COLUMNS
 from tasks.sources.files.prices import FINDING_RULES, Prices, read_prices
 from tasks.sources.files.table import TableError
@@ -59,8 +68,8 @@ class FileSource:
 
     @property
     def default_universe(self) -> str:
-        """Name of the file or directory without endings: 'daily' for data/daily.csv.gz, 'data' for data/."""
-        return Path(os.path.abspath(Path(self._path).expanduser())).name.split(".")[0]
+        """Name of the file without a known ending, or of the directory: 'us.daily' for data/us.daily.csv.gz."""
+        return _without_ending(Path(os.path.abspath(Path(self._path).expanduser())).name)
 
     def instruments(self) -> pd.DataFrame:
         """List every symbol; see `tasks.sources.base.Source`.
@@ -116,7 +125,7 @@ class FileSource:
             actions.append(all_actions[all_actions["ex_date"].between(earliest, latest)])
             reasons = []
             if not len(all_bars):
-                reasons.append(f"no prices in {self._path}")
+                reasons.append(f"no prices in {show_path(self._path)}")
             elif not len(bars[-1]):
                 reasons.append(f"no prices from {first or 'the start'} to {latest:%Y-%m-%d}")
             if not prices.has_header:
@@ -164,24 +173,32 @@ class FileSource:
 
     def _list_files(self) -> dict[str, list[Path]] | None:
         """List the files of each symbol; None if the path is no directory."""
-        root = Path(self._path).expanduser()
-        if not root.is_dir():
-            return None
+        require_path(self._path, "The source file:PATH", is_directory_allowed=True)
+        try:
+            root = Path(self._path).expanduser()
+            if not root.is_dir():
+                return None
+        except (OSError, RuntimeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "its home directory is unknown"
+            raise BadRequestError(f"The price file {show_path(self._path)} cannot be read: {reason}.") from error
         files: dict[str, list[Path]] = {}
         try:
             for file in sorted(root.iterdir()):
-                if (symbol := _without_ending(file.name)) not in ("", file.name):
+                name = _without_ending(file.name)
+                if name != file.name and (symbol := clean_symbol(name)):
                     files.setdefault(symbol, []).append(file)
         except OSError as error:
-            raise BadRequestError(f"The directory {self._path} cannot be read: {error.strerror}.") from error
+            raise BadRequestError(f"The directory {show_path(self._path)} cannot be read: {error.strerror}.") from error
         if not files:
-            raise BadRequestError(f"The directory {self._path} holds no file SYMBOL{', SYMBOL'.join(ENDINGS)}.")
+            raise BadRequestError(
+                f"The directory {show_path(self._path)} holds no file SYMBOL{', SYMBOL'.join(ENDINGS)}."
+            )
         return files
 
     def _read_symbol_file(self, symbol: str, files: Sequence[Path]) -> Prices | TableError:
         """Read the directory's file of a symbol; an unusable one is returned as the error."""
         if not files:
-            return TableError(Outcome.MISSING, f"no file of this symbol in {self._path}")
+            return TableError(Outcome.MISSING, f"no file of this symbol in {show_path(self._path)}")
         if len(files) > 1:
             names = ", ".join(file.name for file in files)
             return TableError(Outcome.REJECTED, f"a symbol must have one file, and this one has {names}")
@@ -190,8 +207,11 @@ class FileSource:
         except TableError as error:
             return TableError(error.outcome, f"the file {error}")
         if set(prices.bounds) != {symbol}:
-            tickers = ", ".join(list(prices.bounds)[:3])
-            return TableError(Outcome.REJECTED, f"the file has the tickers {tickers}; expected {symbol} alone")
+            return TableError(
+                Outcome.REJECTED,
+                f"the file must have the ticker {symbol} alone; received {len(prices.bounds)} tickers, "
+                f"{'one of them' if symbol in prices.bounds else 'none of them'} {symbol}",
+            )
         return prices
 
     def _read_single_table(self) -> Prices:
@@ -199,14 +219,16 @@ class FileSource:
         try:
             state = Path(self._path).expanduser().stat()
         except OSError as error:
-            raise BadRequestError(f"The price file {self._path} cannot be read: {error.strerror}.") from error
+            raise BadRequestError(
+                f"The price file {show_path(self._path)} cannot be read: {error.strerror}."
+            ) from error
         try:
             with _reading:
                 return _read_version(self._path, state.st_mtime_ns, state.st_size)
         except TableError as error:
             columns = f"; it must have the columns {', '.join(REQUIRED_COLUMNS)}"
             hint = columns if error.outcome is Outcome.MISSING else ""
-            raise BadRequestError(f"The price file {self._path} {error}{hint}.") from error
+            raise BadRequestError(f"The price file {show_path(self._path)} {error}{hint}.") from error
 
 
 _reading = threading.Lock()
