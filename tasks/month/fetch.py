@@ -10,7 +10,7 @@ import pandas as pd
 from prefect import task
 
 from model.bars.rebase import rebase_history
-from model.frames import FINDING_TYPES
+from model.frames import FINDING_TYPES, PRICE_COLUMNS
 from model.quality.findings import Treatment
 from sql.store import MergedBars, Store
 from tasks.calendars import last_closed_session
@@ -28,6 +28,8 @@ RECYCLED_DAYS = 60
 """Gap, calendar days, after which another exchange means another company."""
 LARGEST_VOLUME = 2.0**53
 """Shares: beyond it, a float is not exact; the column ends at 2^63."""
+LARGEST_PRICE = 1e12
+"""Price or dividend beyond which a number is an error: its product with a volume or a ratio may be infinite."""
 OVERLAP_DAYS = 30
 """Days before the last stored session that every run fetches again, to detect corrections within a month."""
 REFRESH_DAYS = 365
@@ -296,11 +298,15 @@ def _store_fetched(store: Store, kind: str, chunk: _Chunk, totals: _Totals) -> p
         symbol, outcome and reason.
     """
     fetched = chunk.fetched
-    bars = fetched.bars[fetched.bars["close"] > 0].copy()
+    is_impossible = fetched.bars["close"] > LARGEST_PRICE
+    bars = fetched.bars[(fetched.bars["close"] > 0) & ~is_impossible].copy()
     optional = ["open", "high", "low", "volume"]
     bars[optional] = bars[optional].where(bars[optional] > 0)
+    bars[PRICE_COLUMNS] = bars[PRICE_COLUMNS].mask(bars[PRICE_COLUMNS] > LARGEST_PRICE)
     is_oversized = bars["volume"] > LARGEST_VOLUME
     bars["volume"] = bars["volume"].mask(is_oversized)
+    size = fetched.actions["value"]
+    fetched = replace(fetched, actions=fetched.actions[(size > 0) & (size <= LARGEST_PRICE)].reset_index(drop=True))
     outcomes = pd.DataFrame(
         [(outcome.symbol, str(outcome.outcome), outcome.reason) for outcome in fetched.outcomes],
         columns=["symbol", "outcome", "reason"],
@@ -330,6 +336,8 @@ def _store_fetched(store: Store, kind: str, chunk: _Chunk, totals: _Totals) -> p
         outcome = _store_restated(store, kind, fetched, bars, symbol, totals)
         outcomes.loc[outcomes["symbol"] == symbol, ["outcome", "reason"]] = outcome
     findings = [fetched.findings] if len(fetched.findings) else []
+    if is_impossible.any():
+        findings.append(_oversized_prices(fetched.bars[is_impossible]))
     if is_oversized.any():
         findings.append(_oversized_volumes(fetched.bars.loc[bars.index[is_oversized]]))
     findings.append(_cut_histories(chunk))
@@ -370,6 +378,18 @@ def _cut_histories(chunk: _Chunk) -> pd.DataFrame:
         },
         columns=list(FINDING_TYPES),
     ).astype(FINDING_TYPES)
+
+
+def _oversized_prices(bars: pd.DataFrame) -> pd.DataFrame:
+    """Return one finding per symbol with closes that are no prices; these bars are not stored."""
+    first = bars.groupby("symbol", as_index=False).agg(session=("session", "min"))
+    counts = bars.groupby("symbol").size().reindex(first["symbol"]).to_numpy()
+    return first.assign(
+        rule="oversized_price",
+        value=LARGEST_PRICE,
+        treatment=str(Treatment.EXCLUDED),
+        reason=[f"{count} closes above {LARGEST_PRICE:.2g}: not stored" for count in counts],
+    ).astype(FINDING_TYPES)[list(FINDING_TYPES)]
 
 
 def _oversized_volumes(bars: pd.DataFrame) -> pd.DataFrame:

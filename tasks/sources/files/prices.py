@@ -34,6 +34,7 @@ FINDING_RULES = {
     "partial_month": "unfinished months",
     "adjusted_fall": "lasting falls of the adjusted close",
     "adjusted_not_positive": "adjusted closes of 0 or less",
+    "oversized_price": "closes beyond any price",
     "oversized_volume": "volumes beyond the range of a column",
 }
 """Rules of the findings of a file, each with the plural that names a number of them."""
