@@ -1,13 +1,17 @@
 """Faulty price files from the field: from the file to the tables."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pandas as pd
 import pytest
 
 from flows.ingest import ingest_prices
 from tasks.errors import BadRequestError
+from tasks.month.check import read_months
+from tasks.plans.month import MonthPlan
 from tests.support.rows import query
 
 
@@ -71,6 +75,22 @@ def test_copies_on_sundays_are_excluded(machine: None, database_url: str, field:
     assert findings(database_url, "SUNX") == {}
 
 
+def months(symbols: list[str]) -> pd.DataFrame:
+    """Build the months that a run uses today."""
+    now = datetime.now(UTC)
+    key = SimpleNamespace(origin_month=now.date().replace(day=1))
+    plan = cast(MonthPlan, SimpleNamespace(as_of=now.date(), known_at=now, key=key))
+    return read_months(plan, symbols)[0].set_index(["symbol", "month"])
+
+
+def test_copies_on_sundays_enter_no_month(machine: None, field: Path) -> None:
+    """2016-07-31 was a Sunday: its bar is Monday's, of the next month."""
+    ingest_prices(source=f"file:{field / 'd13_sunday_copies'}")
+    built = months(["SUNC", "SUNX"])
+    assert built.loc[("SUNC", pd.Timestamp("2016-07-01")), "close"] == pytest.approx(44.62, abs=0.005)
+    pd.testing.assert_frame_equal(built.loc["SUNC"], built.loc["SUNX"])
+
+
 def test_dates_off_by_a_day_are_rejected(machine: None, database_url: str, field: Path) -> None:
     ingest_prices(source=f"file:{field / 'd04_utc_midnight'}")
     for symbol in ("PARA", "PARB", "PARC"):
@@ -124,6 +144,8 @@ def test_exchange_and_currency_of_the_universe_file_apply(machine: None, databas
     instruments = query(database_url, "select symbol, exchange_mic, currency_code from market.instrument order by 1")
     assert instruments == [("TK0.T", "XTKS", "JPY"), ("TK1.T", "XTKS", "JPY")]
     assert query(database_url, "select count(*) from report.finding where rule in ('gap', 'not_a_session')") == [(0,)]
+    built = months(["TK0.T", "TK1.T"])
+    assert built["is_final"].groupby("month").all()[pd.Timestamp("2018-04-01")]
 
 
 def test_reverse_split_of_raw_closes_loses_no_dividend(machine: None, database_url: str, field: Path) -> None:

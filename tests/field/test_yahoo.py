@@ -98,3 +98,25 @@ def test_dividends_in_another_unit_are_findings_or_repaired(
     values = screened.groupby("symbol")["value"].apply(list).to_dict()
     assert values["BIGA.L"] == pytest.approx([0.032] * 4)  # GBP: 3.2 pence
     assert values["GOOD.L"] == pytest.approx([0.08] * 4)
+
+
+def test_newest_days_in_another_unit_are_rejected(yahoo: YahooServer, database_url: str, responses: Path) -> None:
+    load(yahoo, responses / "p1", "LAST.L")
+    ingest_prices(source="yahoo", symbols=["LAST.L"])
+    load(yahoo, responses / "p2", "LAST.L")
+    ingest_prices(source="yahoo", symbols=["LAST.L"])
+    rows = query(database_url, "select treatment, reason from report.finding where rule = 'unit_jump'")
+    assert [treatment for treatment, _ in rows] == ["rejected"]
+    assert "bellwether prices accept LAST.L --session" in rows[0][1]
+    assert query(database_url, "select count(*) from market.corporate_action where kind = 'split'") == [(0,)]
+
+
+def test_change_of_label_alone_names_the_command(yahoo: YahooServer, database_url: str, responses: Path) -> None:
+    load(yahoo, responses / "p1", "LABL.L")
+    ingest_prices(source="yahoo", symbols=["LABL.L"])
+    load(yahoo, responses / "p2", "LABL.L")
+    with contextlib.suppress(PricesIncompleteError):
+        ingest_prices(source="yahoo", symbols=["LABL.L"])
+    (reason,) = query(database_url, "select reason from ops.download where outcome = 'rejected'")[0]
+    assert "`bellwether prices accept LABL.L --as history`" in reason
+    assert query(database_url, "select count(*) from market.bar_revision") == [(0,)]

@@ -5,11 +5,22 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from model.frames import ACTION_TYPES, BAR_TYPES, FINDING_TYPES
 from tasks.errors import PricesIncompleteError, SourceUnavailableError
-from tasks.month.fetch import _first_to_fetch, _is_complete, require_any
+from tasks.month.fetch import (
+    RECYCLED_DAYS,
+    _apply_stated,
+    _first_to_fetch,
+    _is_complete,
+    _reject_recycled,
+    require_any,
+)
 from tasks.plans.prices import PricesPlan
 from tasks.plans.universe import Instrument
+from tasks.sources.base import INSTRUMENT_TYPES, Fetched, Outcome, SourceOutcome, stack
 
 NOW = datetime(2026, 11, 3, 11, 0, tzinfo=UTC)  # a Tuesday, before New York opens
 
@@ -102,3 +113,41 @@ def test_first_to_fetch_is_the_last_session_minus_an_overlap(
 def test_is_complete_when_no_newer_bar_is_possible(changes: dict[str, Any], expected: bool) -> None:
     assert _is_complete("yahoo", stored(**changes), prices_plan()) is expected
     assert not _is_complete("yahoo", stored(**changes), prices_plan(first=date(2020, 1, 1)))
+
+
+def make_download(mic: str, first: pd.Timestamp) -> Fetched:
+    """A download of one symbol with two bars."""
+    days = [first, first + pd.Timedelta(days=1)]
+    bars = pd.DataFrame({"symbol": "S0", "session": days, **dict.fromkeys(["open", "high", "low", "close"], 10.0)})
+    described = pd.DataFrame([("S0", mic, "USD", "daily", days[0], days[1], pd.NaT)], columns=list(INSTRUMENT_TYPES))
+    return Fetched(
+        bars.assign(volume=1.0).astype(BAR_TYPES),
+        stack([], ACTION_TYPES),
+        (SourceOutcome("S0", Outcome.OK),),
+        stack([described], INSTRUMENT_TYPES),
+        stack([], FINDING_TYPES),
+    )
+
+
+mics = st.sampled_from(["XNYS", "XNAS", "XLON", "XTKS", "24/7"])
+
+
+@given(mic=mics, other=mics, gap=st.integers(-400, 4000))
+def test_reject_recycled_needs_another_exchange_and_a_long_gap(mic: str, other: str, gap: int) -> None:
+    known = stored(exchange_mic=mic)
+    first = known["last_session"] + pd.Timedelta(days=gap)
+    checked = _reject_recycled(make_download(other, first), {"S0": known})
+    (outcome,) = checked.outcomes
+    is_recycled = mic != other and gap > RECYCLED_DAYS
+    assert (outcome.outcome is Outcome.REJECTED) is is_recycled
+    assert len(checked.bars) == (0 if is_recycled else 2)
+    command = f"`bellwether prices accept S0 --session {first:%Y-%m-%d} --as history`"
+    assert (command in outcome.reason) is is_recycled
+
+
+@given(mic=mics, currency=st.sampled_from(["USD", "GBP", "JPY"]))
+def test_stated_exchange_and_currency_replace_the_defaults_of_a_file(mic: str, currency: str) -> None:
+    instruments = (Instrument(symbol="S0", exchange_mic=mic, currency_code=currency),)
+    plan = PricesPlan(source_spec="file:x", universe="x", instruments=instruments, requested_at=NOW)
+    described = _apply_stated(make_download("XNYS", pd.Timestamp("2020-01-02")), plan).instruments
+    assert described[["exchange_mic", "currency_code"]].to_numpy().tolist() == [[mic, currency]]
