@@ -227,7 +227,7 @@ class FileSource:
                 return _read_version(self._path, state.st_mtime_ns, state.st_size)
         except TableError as error:
             columns = f"; it must have the columns {', '.join(REQUIRED_COLUMNS)}"
-            hint = columns if error.outcome is Outcome.MISSING else ""
+            hint = columns if str(error).startswith(("holds no", "is empty")) else ""
             raise BadRequestError(f"The price file {show_path(self._path)} {error}{hint}.") from error
 
 
