@@ -219,7 +219,7 @@ class MarketVerbs(Database):
         return self._read("admitted_histories", symbols=list(symbols))
 
     def read_last_download(self, symbol: str) -> dict[str, Any] | None:
-        """Read outcome, reason and known_at of a symbol's newest download; None without one."""
+        """Read outcome, reason and known_at of a symbol's newest accepted or rejected download; None without one."""
         return self._read_one("last_download", symbol=symbol)
 
     def read_actions(self, symbols: Sequence[str], *, as_of: date, known_at: datetime) -> pd.DataFrame:

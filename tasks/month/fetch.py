@@ -24,6 +24,7 @@ from tasks.retries import STEP
 from tasks.settings import get_settings
 from tasks.sources.base import Fetched, Outcome, Source, SourceOutcome
 
+_HUNDREDTHS = {"GBX": "GBP", "ZAC": "ZAR", "ILA": "ILS"}
 RECYCLED_DAYS = 60
 """Gap, calendar days, after which another exchange means another company."""
 LARGEST_VOLUME = 2.0**53
@@ -159,7 +160,10 @@ def _fetch_chunks(store: Store, source: Source, plan: PricesPlan, size: int) -> 
         if listed is not None:
             fetched = _apply_stated(fetched, plan)
         others = {symbol: row for symbol, row in stored.items() if symbol not in admitted}
-        fetched = join_sources(store, source.kind, _reject_recycled(fetched, others), others)
+        fetched = _reject_recycled(fetched, others)
+        if listed is None:
+            fetched = _check_stated(fetched, plan)
+        fetched = join_sources(store, source.kind, fetched, others)
         outcomes = {outcome.symbol: outcome for outcome in fetched.outcomes}
         unrequested = "all bars up to the last closed session were stored before"
         yield _Chunk(
@@ -188,6 +192,42 @@ def _apply_stated(fetched: Fetched, plan: PricesPlan) -> Fetched:
     )
 
 
+def _check_stated(fetched: Fetched, plan: PricesPlan) -> Fetched:
+    """Use the exchanges that the user stated, and reject symbols whose stated currency contradicts the source."""
+    planned = {instrument.symbol: instrument for instrument in plan.instruments}
+    refused = dict[str, str]()
+    mics = list[str]()
+    for row in fetched.instruments.to_dict("records"):
+        instrument = planned[row["symbol"]]
+        mics.append(instrument.exchange_mic if "exchange_mic" in instrument.stated else row["exchange_mic"])
+        stated = instrument.currency_code.upper()
+        if "currency_code" in instrument.stated and _HUNDREDTHS.get(stated, stated) != row["currency_code"]:
+            refused[instrument.symbol] = (
+                f"the universe file states the currency {instrument.currency_code[:3]}, and the source reports "
+                f"{row['currency_code']}: correct the universe file. Nothing was stored"
+            )
+    described = fetched.instruments.assign(exchange_mic=mics).astype(fetched.instruments.dtypes.to_dict())
+    return _reject(replace(fetched, instruments=described), refused)
+
+
+def _reject(fetched: Fetched, reasons: Mapping[str, str]) -> Fetched:
+    """Remove the bars of some symbols from a download, and reject them with a reason each."""
+    if not reasons:
+        return fetched
+    return replace(
+        fetched,
+        bars=fetched.bars[~fetched.bars["symbol"].isin(reasons)].reset_index(drop=True),
+        actions=fetched.actions[~fetched.actions["symbol"].isin(reasons)].reset_index(drop=True),
+        instruments=fetched.instruments[~fetched.instruments["symbol"].isin(reasons)].reset_index(drop=True),
+        outcomes=tuple(
+            SourceOutcome(outcome.symbol, Outcome.REJECTED, reasons[outcome.symbol])
+            if outcome.symbol in reasons
+            else outcome
+            for outcome in fetched.outcomes
+        ),
+    )
+
+
 def _reject_recycled(fetched: Fetched, stored: Mapping[Hashable, dict[Hashable, Any]]) -> Fetched:
     """Reject downloads that continue a stored history after a long gap on another exchange: another company's."""
     recycled = dict[str, str]()
@@ -202,20 +242,7 @@ def _reject_recycled(fetched: Fetched, stored: Mapping[Hashable, dict[Hashable, 
                 "the symbol seems to belong to another company now. Nothing was stored. To set the earlier bars aside: "
                 f"`{accept_command(str(row['symbol']), 'history', row['first_session'])}`"
             )
-    if not recycled:
-        return fetched
-    return replace(
-        fetched,
-        bars=fetched.bars[~fetched.bars["symbol"].isin(recycled)].reset_index(drop=True),
-        actions=fetched.actions[~fetched.actions["symbol"].isin(recycled)].reset_index(drop=True),
-        instruments=fetched.instruments[~fetched.instruments["symbol"].isin(recycled)].reset_index(drop=True),
-        outcomes=tuple(
-            SourceOutcome(outcome.symbol, Outcome.REJECTED, recycled[outcome.symbol])
-            if outcome.symbol in recycled
-            else outcome
-            for outcome in fetched.outcomes
-        ),
-    )
+    return _reject(fetched, recycled)
 
 
 def _day(session: Any) -> date | None:

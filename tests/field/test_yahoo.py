@@ -120,3 +120,17 @@ def test_change_of_label_alone_names_the_command(yahoo: YahooServer, database_ur
     (reason,) = query(database_url, "select reason from ops.download where outcome = 'rejected'")[0]
     assert "`bellwether prices accept LABL.L --as history`" in reason
     assert query(database_url, "select count(*) from market.bar_revision") == [(0,)]
+
+
+def test_stated_exchange_wins_and_another_currency_is_rejected(
+    yahoo: YahooServer, database_url: str, responses: Path, tmp_path: Path
+) -> None:
+    load(yahoo, responses / "p3", "SUND", "DOLL.L")
+    yahoo.results["OTHER"] = json.loads(json.dumps(yahoo.results["SUND"]).replace('"SUND"', '"OTHER"'))
+    universe = tmp_path / "stated.csv"
+    universe.write_text("symbol,exchange_mic,currency_code\nSUND,XASE,USD\nOTHER,,EUR\nDOLL.L,,GBp\n")
+    ingest_prices(source="yahoo", universe=str(universe))
+    rows = query(database_url, "select symbol, exchange_mic, currency_code from market.instrument order by 1")
+    assert rows == [("DOLL.L", "XLON", "GBP"), ("SUND", "XASE", "USD")]
+    (reason,) = query(database_url, "select reason from ops.download where symbol = 'OTHER'")[0]
+    assert "states the currency EUR, and the source reports USD" in reason
