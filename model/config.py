@@ -132,6 +132,10 @@ class QualityConfig:
     """Expected fall, in sigmas, from which an unfollowed dividend is implausible."""
     split_day_sigmas: float = 3.0
     """The same on the day of a split."""
+    fewest_hundredfold: int = 2
+    """Doubtful dividends of a symbol, alike and unfollowed, from which all of them are in hundredths."""
+    usual_dividend: tuple[float, float] = (4e-4, 0.08)
+    """Dividends, as a share of the price, that a division by 100 may leave."""
     ordinary_yield: float = 3.0
     """Largest ratio, either way, of an ordinary yield to the symbol's median yield."""
 
@@ -359,7 +363,7 @@ class ForecasterConfig:
     def differing_choices(self, stored: Mapping[str, Any], stored_format: int) -> list[str]:
         """Return the choices that a stored config lacks or has with another value.
 
-        A choice that the stored format did not have yet is not missing.
+        A choice that the stored format did not have yet is not missing, nor is one within a group of choices.
 
         Args:
             stored: config of `to_dict` as it was stored; names of format 2 are accepted.
@@ -368,7 +372,14 @@ class ForecasterConfig:
         Returns:
             Names of differing choices, and stored names that are not choices.
         """
-        names, choices = current_names(stored), self.to_dict()
+        choices, defaults = self.to_dict(), type(self)().to_dict()
+        # Choices that a later release added to a group, such as the quality rules, have their defaults in older models.
+        names = {
+            name: {**defaults[name], **value}
+            if isinstance(defaults.get(name), dict) and isinstance(value, Mapping)
+            else value
+            for name, value in current_names(stored).items()
+        }
         added = {name for version, group in CHOICES_BY_FORMAT.items() if version > stored_format for name in group}
         required = [name for name in choices if name in names or name not in added]
         differing = [name for name in required if name not in names or names[name] != choices[name]]

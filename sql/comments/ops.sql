@@ -42,6 +42,7 @@ comment on column ops.download.last_session is 'Last session received; null with
 comment on column ops.download.bars_added is 'Number of new bars.';
 comment on column ops.download.bars_revised is 'Number of corrected bars, see market.bar_revision.';
 comment on column ops.download.actions_changed is 'Number of new, corrected or withdrawn splits and dividends.';
+comment on column ops.download.first_trade is 'Date of the first trade as the source reports it; null if it reports none.';
 
 comment on table ops.drift_check is 'One row per run, horizon and monitored measure: whether the published forecasts are as accurate as expected of their model.';
 comment on column ops.drift_check.run_id is 'Run, see ops.run.';
