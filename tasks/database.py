@@ -11,7 +11,7 @@ from model.evaluation import scores
 from sql import store
 from sql.server import lifecycle as server
 from sql.store import ScoreFunctions, Store
-from tasks.errors import AlreadyPublishedError, BadRequestError, DatabaseUnavailableError
+from tasks.errors import AlreadyPublishedError, BadRequestError, BellwetherError, DatabaseUnavailableError
 from tasks.settings import Settings, get_settings
 
 SCORE_FUNCTIONS = ScoreFunctions(
@@ -25,9 +25,13 @@ SCORE_FUNCTIONS = ScoreFunctions(
 
 @contextmanager
 def database_errors() -> Iterator[None]:
-    """Convert errors of `sql` to errors of `tasks.errors`."""
+    """Convert errors of `sql` and of the driver to errors of `tasks.errors`."""
     try:
         yield
+    except store.LockLostError as error:
+        raise BellwetherError(str(error)) from error
+    except store.DRIVER_ERRORS as error:
+        raise BellwetherError(store.describe_driver_error(error)) from error
     except (store.StoreUnavailableError, server.ServerError) as error:
         raise DatabaseUnavailableError(str(error)) from error
     except store.AlreadyPublishedError as error:
