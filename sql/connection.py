@@ -91,7 +91,10 @@ class Database:
             )
             self._locks: dict[str, Lock] = {}
             for engine in (self._engine, self._lock_engine):
-                sa.event.listen(engine, "connect", lambda opened, _: require_connection(opened, self.address))
+                # First: SQLAlchemy sends statements on connecting.
+                sa.event.listen(
+                    engine, "connect", lambda opened, _: require_connection(opened, self.address), insert=True
+                )
             sa.event.listen(self._engine, "begin", _begin)
         except (ArgumentError, ValueError):
             # The text may contain a password: it is not repeated.

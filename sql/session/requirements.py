@@ -51,6 +51,6 @@ def require_connection(connection: psycopg2.extensions.connection, address: str)
         connection.commit()
     except psycopg2.OperationalError as error:
         raise StoreUnavailableError(
-            f"The database at {address} accepts connections but no transaction: {first_line(error)}; behind a pooler such "
-            "as PgBouncer, set `pool_mode` to `transaction` or `session`, or connect to the server directly."
+            f"The database at {address} accepts connections but no transaction: {first_line(error)}; behind a pooler "
+            "such as PgBouncer, set `pool_mode` to `transaction` or `session`, or connect to the server directly."
         ) from error

@@ -17,7 +17,7 @@ PROGRAM = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbi
 
 
 @contextmanager
-def pooler(url: str, folder: Path, *, mode: str, size: int = 20) -> Iterator[str]:
+def pooler(url: str, folder: Path, *, mode: str, size: int = 20, options: str = "") -> Iterator[str]:
     """Start PgBouncer and yield the URL of the database through it.
 
     Args:
@@ -25,6 +25,7 @@ def pooler(url: str, folder: Path, *, mode: str, size: int = 20) -> Iterator[str
         folder: Empty folder for its files.
         mode: `session`, `transaction` or `statement`.
         size: Number of connections to the server.
+        options: Further lines of its configuration.
     """
     if PROGRAM is None:
         pytest.skip("needs the program pgbouncer")
@@ -38,7 +39,7 @@ def pooler(url: str, folder: Path, *, mode: str, size: int = 20) -> Iterator[str
     (folder / "pgbouncer.ini").write_text(
         f"[databases]\n* = host=127.0.0.1 port={parts.port}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
         f"listen_port = {port}\nunix_socket_dir =\nauth_type = scram-sha-256\nauth_file = {folder}/users\n"
-        f"pool_mode = {mode}\ndefault_pool_size = {size}\n"
+        f"pool_mode = {mode}\ndefault_pool_size = {size}\n{options}"
     )
     if account:  # it refuses to run as root
         folder.chmod(0o755)
