@@ -20,6 +20,7 @@ from sql.alerts import AlertVerbs
 from sql.backtests import Backtest, BacktestVerbs
 from sql.copy import open_cursor
 from sql.market import MarketVerbs, MergedBars
+from sql.migrate import READERS
 from sql.month_key import MonthKey
 from sql.paper import AddedResults, PaperExperiment, PaperVerbs
 from sql.queries import statement
@@ -30,6 +31,7 @@ from sql.session.errors import DRIVER_ERRORS, LockLostError, StoreUnavailableErr
 __all__ = [
     "DRIVER_ERRORS",
     "OUTCOME_TOLERANCE",
+    "READERS",
     "AddedResults",
     "AlreadyPublishedError",
     "Backtest",
