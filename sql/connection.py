@@ -79,7 +79,7 @@ class Database:
             self._engine, self._lock_engine = (
                 sa.create_engine(
                     parsed,
-                    isolation_level="READ COMMITTED",  # whatever the default of the database
+                    isolation_level="READ COMMITTED",  # for every default of the database
                     pool_pre_ping=True,
                     pool_size=size,
                     max_overflow=0,

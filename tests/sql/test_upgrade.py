@@ -102,7 +102,7 @@ def test_upgrade_refuses_a_foreign_view_with_a_name_of_ours(store: Store, databa
 def test_upgrade_drops_views_of_releases_without_a_record(empty_database_url: str, database_url: str) -> None:
     with Store(empty_database_url) as store:
         store.upgrade("0011")
-        query(empty_database_url, "create schema report; create view report.watched as select 1 as one")
+        query(empty_database_url, "create schema report; create view report.address as select 1 as one")
         query(empty_database_url, "create view report.overdue as select 1 as one")
         query(empty_database_url, "create view report.mine as select 1 as one")
         store.upgrade()
