@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from flows.cli.options import RoleOption
+from tasks.errors import BadRequestError
 from tasks.settings import get_settings
 
 db = typer.Typer(help="Manage the database: the embedded server, or the one in `DATABASE_URL`.", no_args_is_help=True)
@@ -63,7 +64,7 @@ def db_stop(
 
 @db.command("delete")
 def db_delete(
-    yes: Annotated[bool, typer.Option("--yes", help="Delete without a question.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Confirm the deletion; required.")] = False,
 ) -> None:
     """Delete the embedded database: all prices, models and forecasts of the home.
 
@@ -76,7 +77,9 @@ def db_delete(
     from tasks.database import delete_database
 
     if not yes:
-        typer.confirm(f"Delete the database of {get_settings().home} for good?", abort=True)
+        raise BadRequestError(
+            f"`bellwether db delete` deletes the database of {get_settings().home} for good and requires `--yes`."
+        )
     deleted = delete_database(get_settings())
     typer.echo("\n".join(f"Deleted {path}" for path in deleted) or "There is no database.")
 
