@@ -14,6 +14,7 @@ import flows.monthly
 from flows.monthly import monthly_forecast
 from flows.service_check import check_service
 from sql.session import lock
+from sql.store import Store, StoreUnavailableError
 from tasks.database import get_store
 from tasks.month.run import MonthLostError
 from tasks.settings import get_settings
@@ -70,7 +71,7 @@ def test_month_is_published_behind_a_pooler_that_cuts_idle_connections(
     query(database_url, f"alter database {name} set idle_session_timeout = '500ms'")
     query(database_url, f"alter database {name} set idle_in_transaction_session_timeout = '500ms'")
     machine.setattr(lock, "HEARTBEAT_SECONDS", 0.2)
-    with pooler(database_url, folder, mode="transaction", options="idle_transaction_timeout = 1\n") as url:
+    with pooler(database_url, folder, mode="transaction", options="idle_transaction_timeout = 8\n") as url:
         machine.setenv("DATABASE_URL", url)
         get_settings.cache_clear()
         get_store.cache_clear()
@@ -78,3 +79,24 @@ def test_month_is_published_behind_a_pooler_that_cuts_idle_connections(
         assert check_service.fn().killed_run_ids == []
         get_store().close()
     assert query(database_url, "select status from ops.run") == [("published",)]
+
+
+def test_month_whose_commit_is_not_confirmed_counts_as_published(
+    machine: pytest.MonkeyPatch, database_url: str
+) -> None:
+    """The server restarts after the commit: the run looks before it reports a failure."""
+    publish, attempts = Store.publish, list[int]()
+
+    def lose(store: Store, run_id: int, *arguments: Any, **options: Any) -> None:
+        attempts.append(run_id)
+        publish(store, run_id, *arguments, **options)
+        if len(attempts) == 1:
+            others = "datname = current_database() and pid <> pg_backend_pid()"
+            query(database_url, f"select pg_terminate_backend(pid) from pg_stat_activity where {others}")
+            raise StoreUnavailableError("The connection has ended.")
+
+    machine.setattr(Store, "publish", lose)
+    summary = monthly_forecast(as_of=AS_OF, source="sample", unattended=True)
+    assert (summary.run_id, summary.is_already_done) == (1, False)
+    assert query(database_url, "select status from ops.run") == [("published",)]
+    assert query(database_url, "select count(*) from report.open_alert") == [(0,)]
