@@ -79,7 +79,10 @@ def start(home: Path) -> str:
         return make_url(cluster, postmaster.port, "owner")
     _require_safe_path(cluster)
     try:
-        cluster.folder.mkdir(parents=True, exist_ok=True)
+        if not cluster.home.exists():
+            cluster.home.mkdir(parents=True)
+            cluster.home.chmod(0o711 if server_account() else 0o700)
+        cluster.folder.mkdir(exist_ok=True)
         cluster.folder.chmod(0o755 if server_account() else 0o700)
         with _lock(cluster) as lock:
             cluster = Cluster.at(home)  # another process may have created it during the wait

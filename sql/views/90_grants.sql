@@ -17,5 +17,10 @@ begin
             execute format('grant select on %s to bellwether_reader', view_name);
         end loop;
     end if;
+    -- Every login may create large objects, outside of all schemas. Only a superuser can close them, in a database of Bellwether.
+    if (select r.rolsuper from pg_roles r join pg_database d on d.datdba = r.oid
+        where d.datname = current_database() and r.rolname = current_user) then
+        revoke execute on function lo_create(oid), lo_creat(integer), lo_from_bytea(oid, bytea) from public;
+    end if;
 end
 $$;

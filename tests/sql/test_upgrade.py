@@ -110,6 +110,17 @@ def test_upgrade_drops_views_of_releases_without_a_record(empty_database_url: st
     assert describe(empty_database_url) == describe(database_url)
 
 
+def test_upgrade_of_a_superuser_closes_large_objects(empty_database_url: str) -> None:
+    name, reader = empty_database_url.rpartition("/")[2], reader_url(HOME, empty_database_url)
+    run_as_superuser(empty_database_url, f"alter database {name} owner to postgres")
+    with Store(f"{superuser_url().rpartition('/')[0]}/{name}") as store:
+        store.upgrade()
+    for statement in ("select lo_create(0)", "select lo_creat(-1)", "select lo_from_bytea(0, 'x')"):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            query(reader, statement)
+    query(reader, "select * from report.overdue")
+
+
 @pytest.fixture
 def plain_owner_url(empty_database_url: str) -> Iterator[str]:
     """URL of an empty database for an owner without the right to create roles; its server has no reader role."""
