@@ -176,8 +176,7 @@ class Database:
                 with suppress(Error):
                     lock.release()
         finally:
-            if connection.driver_connection is None or connection.driver_connection.closed:
-                connection.invalidate()
+            connection.invalidate()  # closed, so that it takes no connection of the server while no lock is held
             connection.close()
 
     def _require_lock(self, name: str) -> None:

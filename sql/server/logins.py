@@ -17,6 +17,8 @@ from sql.server.cluster import DATABASE, LOGINS, Cluster
 ANALYST_CONNECTIONS = 10
 """Largest number of connections of the analyst's login, of the 40 of the server."""
 
+_ADVISORY_LOCK = 0x6C6F67696E  # "login"; closed to the analyst
+
 # Large objects have no schema and no owner's grant, and every login may create them. Advisory locks have no limit for a
 # login, and fill the memory that all locks share.
 _CLOSED_FUNCTIONS = """
@@ -58,6 +60,8 @@ def reset_logins(cluster: Cluster, port: int) -> None:
             connection,
             connection.cursor() as cursor,
         ):
+            # One process at a time: concurrent changes of a role fail.
+            cursor.execute("set local lock_timeout = '10s'; select pg_advisory_xact_lock(%s)", (_ADVISORY_LOCK,))
             cursor.execute(_CLOSED_FUNCTIONS.format(owner=owner, analyst=analyst))
             for (statement,) in cursor.fetchall():
                 cursor.execute(statement)

@@ -1,5 +1,6 @@
 """What the analyst's login of the embedded server can do, and what is set again."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -45,6 +46,12 @@ def test_analyst_cannot_take_all_connections(running: Path) -> None:
         with pytest.raises(psycopg2.OperationalError, match="too many connections for role"):
             psycopg2.connect(url)
         assert query_value(server.url(running), "select 1") == 1
+
+
+def test_secure_can_be_called_by_several_processes(running: Path) -> None:
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(lambda _: server.secure(running), range(12)))
+    query_value(server.url(running, "analyst"), "select 1")
 
 
 @pytest.mark.parametrize(
