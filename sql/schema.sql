@@ -1028,6 +1028,12 @@ COMMENT ON COLUMN ops.input_check.lowest IS 'Lower bound: 1 % quantile of the mo
 COMMENT ON COLUMN ops.input_check.highest IS 'Upper bound: 99 % quantile of the months before, in the same unit; 0.05 for missing.';
 COMMENT ON COLUMN ops.input_check.is_unusual IS 'True if the value lies outside the bounds.';
 
+CREATE TABLE ops.lock (
+    name text NOT NULL
+);
+COMMENT ON TABLE ops.lock IS 'One row per name that processes lock, for as long as their transaction lasts: months, recipients, downloads.';
+COMMENT ON COLUMN ops.lock.name IS 'Name: source/universe/first day of the origin month, recipient and its id, or bellwether/market for downloads.';
+
 CREATE TABLE ops.monitored_universe (
     source text NOT NULL,
     universe text NOT NULL,
@@ -1070,6 +1076,12 @@ COMMENT ON COLUMN ops.recipient.failed_rounds IS 'Number of consecutive delivery
 COMMENT ON COLUMN ops.recipient.failing_since IS 'Start of the first of these rounds, UTC; null if there is none.';
 COMMENT ON COLUMN ops.recipient.last_error IS 'Error of the last failed delivery; null after a success.';
 COMMENT ON COLUMN ops.recipient.last_delivered_at IS 'Time of the last accepted message, UTC.';
+
+CREATE TABLE ops.report_view (
+    view_name text NOT NULL
+);
+COMMENT ON TABLE ops.report_view IS 'One row per view of the schema report that Bellwether has built. Other views there are left alone.';
+COMMENT ON COLUMN ops.report_view.view_name IS 'Name of the view, without its schema.';
 
 CREATE TABLE ops.run (
     run_id bigint NOT NULL,
@@ -1129,6 +1141,12 @@ ALTER TABLE ops.run ALTER COLUMN run_id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE ops.schema_version (
+    revision text NOT NULL
+);
+COMMENT ON TABLE ops.schema_version IS 'One row: the revision of the schema. An upgrade locks the table.';
+COMMENT ON COLUMN ops.schema_version.revision IS 'Last step that was run, see sql/migrations/versions.';
 
 CREATE TABLE ops.symbol_outcome (
     run_id bigint NOT NULL,
@@ -2119,14 +2137,23 @@ ALTER TABLE ONLY ops.due_month
 ALTER TABLE ONLY ops.input_check
     ADD CONSTRAINT input_check_pkey PRIMARY KEY (run_id, input);
 
+ALTER TABLE ONLY ops.lock
+    ADD CONSTRAINT lock_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY ops.monitored_universe
     ADD CONSTRAINT monitored_universe_pkey PRIMARY KEY (source, universe);
 
 ALTER TABLE ONLY ops.recipient
     ADD CONSTRAINT recipient_pkey PRIMARY KEY (recipient_id);
 
+ALTER TABLE ONLY ops.report_view
+    ADD CONSTRAINT report_view_pkey PRIMARY KEY (view_name);
+
 ALTER TABLE ONLY ops.run
     ADD CONSTRAINT run_pkey PRIMARY KEY (run_id);
+
+ALTER TABLE ONLY ops.schema_version
+    ADD CONSTRAINT schema_version_pkey PRIMARY KEY (revision);
 
 ALTER TABLE ONLY ops.symbol_outcome
     ADD CONSTRAINT symbol_outcome_pkey PRIMARY KEY (run_id, symbol);
