@@ -3,7 +3,7 @@
 from sql.migrations import run_sql_beside
 
 revision = "0013"
-down_revision = "0011"
+down_revision = "0012"
 
 
 def upgrade() -> None:
