@@ -3,8 +3,9 @@
 - `main`: the program and its commands about months, backtests, replays, the paper and the service.
 - `database`: the commands of `bellwether db`.
 - `alerts`: the commands of `bellwether alerts`.
+- `failures`: the border of the command line: one sentence and an exit code for every failure.
 - `options`: options that several commands share, and their choices.
-- `runtime`: the environment of a local Prefect.
+- `runtime`: the environment of a local Prefect, and alerts about commands that fail without it.
 - `progress`: the console, the progress display and the context in which a flow runs.
 - `views`: output about a month, a download and a backtest.
 - `service_views`: output about runs, alerts, recipients and due months.
