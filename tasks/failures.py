@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tasks.errors import (
+    BadRequestError,
     BellwetherError,
     HomeUnusableError,
     InterruptedByUserError,
@@ -19,6 +20,7 @@ from tasks.settings import Settings
 
 _LONGEST_CHAIN = 20
 _HTTP_CLIENTS = ("httpx", "httpcore", "websockets")
+_PARAMETER_ERRORS = ("ParameterTypeError", "ParameterBindError", "SignatureMismatchError")
 _EPHEMERAL_SERVER = "ephemeral Prefect API server"
 _UNUSABLE = (errno.ENOTDIR, errno.EROFS, errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG)
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -103,6 +105,8 @@ def _of_prefect(error: BaseException) -> BellwetherError | None:
             "A temporary Prefect server did not start in time; run the command again when the machine is less busy, or "
             "start a server and set `PREFECT_API_URL`."
         )
+    if type(error).__name__ in _PARAMETER_ERRORS and type(error).__module__ == "prefect.exceptions":
+        return BadRequestError(f"The parameters of the run are invalid: {shorten(str(error))}.")
     if type(error).__module__.partition(".")[0] in _HTTP_CLIENTS:
         return PrefectUnavailableError(
             "Prefect's server failed or does not respond; check the server in `PREFECT_API_URL`, or unset the variable "

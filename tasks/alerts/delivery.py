@@ -24,7 +24,7 @@ from tasks.alerts import sender
 from tasks.alerts.events import emit_events
 from tasks.alerts.messages import Alert, compose_message, database_alert, delivery_alert
 from tasks.alerts.recipients import Recipient, parse_recipients
-from tasks.alerts.redaction import describe_error
+from tasks.alerts.redaction import describe_error, redact
 from tasks.database import records_of
 from tasks.errors import DatabaseUnavailableError
 from tasks.progress import log_line
@@ -74,7 +74,7 @@ def deliver_alerts(store: Store, settings: Settings) -> list[DeliveryRound]:
             rounds = [_sum_rounds(round_, second.get(round_.recipient)) for round_ in rounds]
         emit_events(store, wait_seconds=LOCK_SECONDS)
     except Exception as error:  # a failed delivery must not fail the run
-        log_line("alerts", f"not delivered: {describe_error(error)}")
+        log_line("alerts", f"not delivered: {redact(f'{type(error).__name__}: {error}')}")
         return []
     for round_ in rounds:
         if round_.delivered or round_.waiting:
