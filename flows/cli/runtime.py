@@ -106,7 +106,7 @@ def _shield_server_from_interrupts() -> None:
             signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
 
     start_shielded.is_shielded = True  # type: ignore[attr-defined]
-    SubprocessASGIServer._run_uvicorn_command = start_shielded  # type: ignore[method-assign]
+    SubprocessASGIServer._run_uvicorn_command = start_shielded  # type: ignore[assignment,method-assign]
 
 
 @contextmanager
