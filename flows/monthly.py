@@ -174,7 +174,7 @@ def forecast_month(
 
             errors = score_past_forecasts(plan, checked)
             restated = score_restated_forecasts(plan, checked)
-            drift = check_drift(plan, checked, choice, errors)
+            drift = check_drift(plan, checked, choice, errors, CONFIG.drift)
 
             publish_month(run, checked, choice, forecasts, errors, restated, drift)
     except AlreadyPublishedError:  # another process published the month in the meantime
