@@ -275,7 +275,7 @@ def status(limit: LimitOption = 10) -> None:
 
         bellwether status --limit 30
     """
-    from flows.cli.service_views import show_status
+    from flows.cli.service_views import is_notified_elsewhere, show_status
     from tasks.database import database_errors, get_store
 
     store = get_store()
@@ -283,7 +283,7 @@ def status(limit: LimitOption = 10) -> None:
         runs = store.read_report("run_history", limit=limit)
         open_alerts = store.read_report("alert_history", is_all=False, limit=limit)
         overdue, recipients = store.read_report("overdue"), store.read_report("recipients")
-    has_recipients = get_settings().alert_urls is not None
+    has_recipients = get_settings().alert_urls is not None or is_notified_elsewhere(recipients)
     show_status(make_console(), runs, open_alerts, overdue, recipients, store.address, has_recipients=has_recipients)
 
 
