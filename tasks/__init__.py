@@ -4,6 +4,8 @@ Used by every step:
 
 - `settings`: the environment variables, read in one place.
 - `errors`: the errors of the program, with their exit codes.
+- `failures`: errors of other libraries and of the system as errors of the program.
+- `error_logs`: log files with the tracebacks of unexpected errors.
 - `database`: the store of this process, on the embedded server or on `DATABASE_URL`.
 - `decisions`: decisions of the operator about doubtful prices.
 - `paths`: paths that a user names.
@@ -11,6 +13,7 @@ Used by every step:
 - `progress`: progress and log lines of the steps.
 - `retries`: how Prefect runs a step, and which errors it retries.
 - `processes`: pools of worker processes, limited by memory.
+- `orphans`: processes and directories that a killed command left behind.
 - `registry`: stored models: read, verified, and made ready for storage.
 
 Wings, each of which may use those above it:
