@@ -8,9 +8,9 @@ from prefect import flow
 from pydantic import Field
 
 from tasks.database import get_store
+from tasks.failures.orphans import scratch_directory
 from tasks.month.fetch import fetch_bars, require_any
 from tasks.month.train import CONFIG
-from tasks.orphans import scratch_directory
 from tasks.plans.backtest import DEFAULT_FORECASTERS, Refit, plan_backtest
 from tasks.report.summaries import BacktestSummary, summarise_backtest
 from tasks.research.backtest import (

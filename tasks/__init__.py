@@ -4,8 +4,6 @@ Used by every step:
 
 - `settings`: the environment variables, read in one place.
 - `errors`: the errors of the program, with their exit codes.
-- `failures`: errors of other libraries and of the system as errors of the program.
-- `error_logs`: log files with the tracebacks of unexpected errors.
 - `database`: the store of this process, on the embedded server or on `DATABASE_URL`.
 - `decisions`: decisions of the operator about doubtful prices.
 - `paths`: paths that a user names.
@@ -13,11 +11,11 @@ Used by every step:
 - `progress`: progress and log lines of the steps.
 - `retries`: how Prefect runs a step, and which errors it retries.
 - `processes`: pools of worker processes, limited by memory.
-- `orphans`: processes and directories that a killed command left behind.
 - `registry`: stored models: read, verified, and made ready for storage.
 
 Wings, each of which may use those above it:
 
+- `failures`: errors of other libraries, logs of unexpected errors, and what a killed command left behind.
 - `sources`: price sources: `sample`, files, Yahoo.
 - `plans`: requests, checked and turned into plans.
 - `alerts`: alerts and their delivery, and the service check.

@@ -94,7 +94,7 @@ class DeliveryFailedError(BellwetherError):
 
 
 class UnexpectedError(BellwetherError):
-    """A fault of the program. Its traceback is in a log file, see `tasks.error_logs`."""
+    """A fault of the program. Its traceback is in a log file, see `tasks.failures.error_logs`."""
 
     exit_code = 14
 

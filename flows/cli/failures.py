@@ -14,10 +14,10 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from tasks.alerts.redaction import describe_error, format_traceback, redact
-from tasks.error_logs import write_error_log
 from tasks.errors import BellwetherError, UnexpectedError
-from tasks.failures import expected_error
-from tasks.orphans import remove_orphans
+from tasks.failures.error_logs import write_error_log
+from tasks.failures.expected import expected_error
+from tasks.failures.orphans import remove_orphans
 from tasks.settings import Settings, get_settings
 
 _TERMINATED_EXIT_CODE = 143

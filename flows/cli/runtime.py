@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import HomeUnusableError, PrefectUnavailableError
-from tasks.failures import shorten, unusable_home
-from tasks.orphans import mark_children
+from tasks.failures.expected import shorten, unusable_home
+from tasks.failures.orphans import mark_children
 
 _DEFAULTS = {
     "DO_NOT_TRACK": "1",

@@ -7,9 +7,9 @@ import traceback
 from urllib.parse import unquote
 
 from tasks.alerts.recipients import parse_recipients
-from tasks.error_logs import write_error_log
 from tasks.errors import BellwetherError, InterruptedByUserError
-from tasks.failures import expected_error, shorten
+from tasks.failures.error_logs import write_error_log
+from tasks.failures.expected import expected_error, shorten
 from tasks.settings import Settings, get_settings
 
 # Up to the last @: a password may contain one.

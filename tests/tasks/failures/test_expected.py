@@ -16,7 +16,7 @@ from tasks.errors import (
     PrefectUnavailableError,
     ResourcesExhaustedError,
 )
-from tasks.failures import expected_error, shorten
+from tasks.failures.expected import expected_error, shorten
 from tasks.settings import Settings
 
 

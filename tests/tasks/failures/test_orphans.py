@@ -11,13 +11,13 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from tasks.orphans import Orphan, find_orphans, mark_children, remove_orphans, scratch_directory
+from tasks.failures.orphans import Orphan, find_orphans, mark_children, remove_orphans, scratch_directory
 
 ROOT = Path(__file__).resolve().parents[2]
 _COMMAND = """
 import os, subprocess, sys, time
 from pathlib import Path
-from tasks.orphans import mark_children, scratch_directory
+from tasks.failures.orphans import mark_children, scratch_directory
 home = Path(sys.argv[1])
 mark_children(home)
 # The name of Prefect's server is part of the command line; `other` is a program that is none of ours.
@@ -67,7 +67,7 @@ def test_orphans_of_a_killed_command_are_removed(
 
 def test_reused_process_id_is_not_ended(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Between the search and the signal, the id may have become that of another process."""
-    monkeypatch.setattr("tasks.orphans.find_orphans", lambda home: [Orphan(os.getpid(), "1")])
+    monkeypatch.setattr("tasks.failures.orphans.find_orphans", lambda home: [Orphan(os.getpid(), "1")])
     monkeypatch.setattr(os, "kill", lambda *_: pytest.fail("a signal was sent"))
     assert remove_orphans(tmp_path) == 1
 

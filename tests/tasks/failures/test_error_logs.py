@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tasks.error_logs import MOST_LOGS, write_error_log
+from tasks.failures.error_logs import MOST_LOGS, write_error_log
 
 
 def test_logs_are_private_and_bounded(tmp_path: Path) -> None:
