@@ -13,7 +13,7 @@ import pytest
 
 from tasks.failures.orphans import Orphan, find_orphans, mark_children, remove_orphans, scratch_directory
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 _COMMAND = """
 import os, subprocess, sys, time
 from pathlib import Path
