@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 from tasks.alerts.redaction import describe_error, format_traceback, redact
 from tasks.errors import BellwetherError, UnexpectedError
 from tasks.failures.error_logs import write_error_log
-from tasks.failures.expected import expected_error
+from tasks.failures.expected import expected_error, require_address_space
 from tasks.failures.orphans import remove_orphans
 from tasks.settings import Settings, get_settings
 
@@ -29,6 +29,7 @@ class CommandGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run a command, after the leftovers of killed commands are removed."""
         try:
+            require_address_space()
             with contextlib.suppress(BellwetherError, OSError):
                 remove_orphans(get_settings().home)
             return super().invoke(ctx)

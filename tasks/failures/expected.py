@@ -5,6 +5,7 @@ Libraries are recognised by the name of their module, so that this module can ru
 
 import errno
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from tasks.errors import (
 )
 from tasks.settings import Settings
 
+SMALLEST_ADDRESS_SPACE = 8 * 2**30
+"""Address space, bytes, that a process needs: a month with TensorFlow maps 4.5 GB. With much less, libraries of linear
+algebra try again without end instead of failing."""
 _LONGEST_CHAIN = 20
 _HTTP_CLIENTS = ("httpx", "httpcore", "websockets")
 _PARAMETER_ERRORS = ("ParameterTypeError", "ParameterBindError", "SignatureMismatchError")
@@ -45,6 +49,20 @@ def expected_error(error: BaseException, settings: Settings | None) -> Bellwethe
         if found := _of_home(cause, settings) or _of_prefect(cause) or _of_resources(cause):
             return found
     return None
+
+
+def require_address_space() -> None:
+    """Check that the process may map enough memory, before libraries are imported that need it.
+
+    Raises:
+        ResourcesExhaustedError: if `ulimit -v` is too low.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < SMALLEST_ADDRESS_SPACE:
+        raise ResourcesExhaustedError(
+            f"The limit of virtual memory must be at least {SMALLEST_ADDRESS_SPACE // 1024} kB or unlimited: received "
+            f"`ulimit -v {limit // 1024}`; raise it, for example by `ulimit -v unlimited`."
+        )
 
 
 def shorten(text: str, longest_word: int = 200) -> str:

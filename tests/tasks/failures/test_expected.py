@@ -16,7 +16,7 @@ from tasks.errors import (
     PrefectUnavailableError,
     ResourcesExhaustedError,
 )
-from tasks.failures.expected import expected_error, shorten
+from tasks.failures.expected import expected_error, require_address_space, shorten
 from tasks.settings import Settings
 
 
@@ -82,3 +82,16 @@ def test_expected_error_ends_with_a_circle_of_causes() -> None:
 def test_shorten_abbreviates_long_words() -> None:
     text = shorten(f"Unknown source\n {'a' * 5000}; choose one")
     assert text == f"Unknown source {'a' * 80}…{'a' * 19}; choose one"
+
+
+@pytest.mark.parametrize("limit", [400_000 * 1024, 4_000_000 * 1024, 2**33 - 1])
+def test_little_address_space_is_refused(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (limit, -1))
+    with pytest.raises(ResourcesExhaustedError, match=f"at least 8388608 kB or unlimited.*ulimit -v {limit // 1024}"):
+        require_address_space()
+
+
+@pytest.mark.parametrize("limit", [-1, 2**33])
+def test_enough_address_space_is_accepted(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (limit, -1))
+    require_address_space()
