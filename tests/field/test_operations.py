@@ -166,7 +166,7 @@ def test_command_behind_a_proxy_ends_the_server_of_a_killed_one(home: Path, data
 
 def test_interruption_is_one_sentence(home: Path, database_url: str) -> None:
     """Ctrl-C reaches the command and its server."""
-    process = start(*INGEST, home=home, DATABASE_URL=database_url)
+    process = start(*RUN, "--catch-up", "12", home=home, DATABASE_URL=database_url)
     wait_for(lambda: servers_of(home))
     os.killpg(process.pid, signal.SIGINT)
     code, sentence = finish(process)

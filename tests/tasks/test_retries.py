@@ -75,7 +75,7 @@ def test_step_options_bound_the_retries_and_never_cache(prefect_server: None) ->
     step = task(name="fetch", **STEP)(lambda: None)
     assert (step.retries, step.retry_delay_seconds, step.retry_jitter_factor) == (2, [2, 10], 0.5)
     assert step.persist_result is False
-    assert len(NEVER_RETRIED) == 9
+    assert len(NEVER_RETRIED) == 14
 
 
 def test_step_runs_each_time_with_the_same_arguments(prefect_server: None) -> None:
