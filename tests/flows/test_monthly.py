@@ -160,7 +160,7 @@ def test_monthly_forecast_reports_a_stale_symbol(
 def test_monthly_forecast_rerun_corrects_the_newest_month_only(machine: None, database_url: str) -> None:
     """The months of a catch-up, which is the deployment's default, are not corrected."""
     for rerun in (False, True):
-        monthly_forecast(as_of=date(2018, 12, 31), source="sample", catch_up=1, rerun=rerun)
+        monthly_forecast(as_of=date(2018, 12, 31), source="sample", mode="baseline", catch_up=1, rerun=rerun)
     assert query(database_url, "select origin_month, correction from ops.run order by run_id") == [
         (date(2018, 11, 1), 0),
         (date(2018, 12, 1), 0),
@@ -174,7 +174,7 @@ def test_monthly_forecast_catch_up_skips_a_month_without_prices(
     """A month that can never be published does not delay the newest one."""
     is_hole = index_bars["date"].between("2018-10-15", "2018-10-31") & (index_bars["ticker"] == "SPX")
     source = write_prices(tmp_path / "p.csv", index_bars[~is_hole])
-    summary = monthly_forecast(as_of=date(2018, 12, 31), source=source, catch_up=2)
+    summary = monthly_forecast(as_of=date(2018, 12, 31), source=source, mode="baseline", catch_up=2)
     assert summary.key.origin_month == date(2018, 12, 1)
     assert query(database_url, "select origin_month, status from ops.run order by run_id") == [
         (date(2018, 10, 1), "failed"),

@@ -16,7 +16,7 @@ from model.paper.experiment import PaperConfig
 from tasks.errors import BadRequestError, NotEnoughHistoryError
 from tests.support.rows import query
 
-SMALL = PaperConfig(units=2, epochs=2, batch_windows=256, seeds=(1,))
+SMALL = PaperConfig(window=6, units=2, epochs=2, batch_windows=1024, seeds=(1,))
 ERRORS = "scaler, forecaster, seed, best_epoch, epochs, mae, mse, rmse, mae_points, train_rmse, misplaced_rmse"
 
 
@@ -107,8 +107,8 @@ def test_paper_on_recorded_months_since_1952_fills_what_is_missing(
 def test_paper_rejects_invalid_requests(small: pytest.MonkeyPatch, database_url: str, tmp_path: Path) -> None:
     with pytest.raises(BadRequestError, match="has no symbol NOPE; it has \\^GSPC, \\^IXIC"):
         paper(symbol="NOPE")
-    with pytest.raises(NotEnoughHistoryError, match="received 24 bars"):
-        paper(interval="monthly", first=pd.Timestamp("2017-01-01").date())
+    with pytest.raises(NotEnoughHistoryError, match="received 6 bars"):
+        paper(interval="monthly", first=pd.Timestamp("2018-07-01").date())
     assert errors_of(database_url) == []
 
 

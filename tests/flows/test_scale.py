@@ -36,7 +36,7 @@ def test_monthly_forecast_checks_200_chunks_on_2_connections(
     machine: pytest.MonkeyPatch, database_url: str, tmp_path: Path
 ) -> None:
     """The server refuses a third connection."""
-    months = pd.date_range("2008-01-01", "2018-12-01", freq="MS")
+    months = pd.date_range("2010-09-01", "2018-12-01", freq="MS")
     rng = np.random.default_rng(1)
     symbols = [f"S{number:03}" for number in range(200)]
     close = 50 * np.exp(np.cumsum(rng.normal(0, 0.05, (len(symbols), len(months))), axis=1)).ravel()

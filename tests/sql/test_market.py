@@ -102,7 +102,7 @@ levels = st.sampled_from([10.0, 11.0, 12.5])
 def downloads(draw: st.DrawFn) -> list[Download]:
     """Downloads of some sessions, with corrections of bars and changing splits and dividends."""
     found = []
-    for day in range(draw(st.integers(1, 4))):
+    for day in range(draw(st.integers(2, 4))):
         span = sorted(draw(st.lists(st.sampled_from(range(len(SESSIONS))), min_size=1, max_size=2)))
         closes = {session: draw(levels) for session in SESSIONS[span[0] : span[-1] + 1]}
         # A source speaks of the ex-dates after its first session.
@@ -116,7 +116,7 @@ def downloads(draw: st.DrawFn) -> list[Download]:
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 @given(history=downloads(), random=st.randoms())
 def test_merge_bars_in_any_order_ends_in_the_same_state(

@@ -591,7 +591,7 @@ def test_upgrade_keeps_the_scorecard_of_a_scored_database(
     store: Store, database_url: str, empty_database_url: str
 ) -> None:
     """A database of revision 0010, whose scores were computed by views, has the same scorecard after the upgrade."""
-    history = make_history(months=9, symbols=9, horizons=(1, 2), seed=15, share_unknown=0.1)
+    history = make_history(months=9, symbols=9, horizons=(2,), seed=15, share_unknown=0.1)
     publish(store, database_url, history)
     with Store(empty_database_url, score_functions=SCORE_FUNCTIONS) as earlier:
         earlier.upgrade("0010")
@@ -690,7 +690,7 @@ def test_upgrade_without_score_functions_is_made_up_by_a_publication(store: Stor
 
 def test_upgrade_computes_scores_that_a_migration_has_truncated(store: Store, database_url: str) -> None:
     """Migrations that add a measure truncate the month scores."""
-    history = make_history(months=9, symbols=9, horizons=(1, 2), seed=20)
+    history = make_history(months=9, symbols=9, horizons=(2,), seed=20)
     publish(store, database_url, history)
     query(database_url, "truncate forecast.month_score, forecast.scorecard")
     query(database_url, "comment on schema report is 'views of an earlier release'")

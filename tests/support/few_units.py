@@ -4,4 +4,4 @@ from dataclasses import replace
 
 from model.config import ForecasterConfig
 
-SMALL = replace(ForecasterConfig(), units=2, epochs=2, seeds=(1,))
+SMALL = replace(ForecasterConfig(), units=2, epochs=1, fine_tune_epochs=1, seeds=(1,))

@@ -66,15 +66,26 @@ def store(database_url: str) -> Iterator[Store]:
 
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
-    """A Prefect server for this process, without heartbeats."""
-    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+    """A Prefect server for this process, without heartbeats, block types, and services for scheduled runs."""
+    from prefect import settings
     from prefect.testing.utilities import prefect_test_harness
 
+    unused = (
+        settings.PREFECT_API_BLOCKS_REGISTER_ON_START,
+        settings.PREFECT_API_SERVICES_CANCELLATION_CLEANUP_ENABLED,
+        settings.PREFECT_API_SERVICES_FOREMAN_ENABLED,
+        settings.PREFECT_API_SERVICES_LATE_RUNS_ENABLED,
+        settings.PREFECT_API_SERVICES_PAUSE_EXPIRATIONS_ENABLED,
+        settings.PREFECT_API_SERVICES_SCHEDULER_ENABLED,
+        settings.PREFECT_API_SERVICES_TRIGGERS_ENABLED,
+        settings.PREFECT_LOGGING_TO_API_ENABLED,
+    )
     with ExitStack() as stack:
+        stack.enter_context(settings.temporary_settings(dict.fromkeys(unused, False)))
         # One process at a time: a start is slow, and two servers might choose the same port.
         with locked("prefect"):
             stack.enter_context(prefect_test_harness(server_startup_timeout=PREFECT_START_SECONDS))
-        stack.enter_context(temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
+        stack.enter_context(settings.temporary_settings({settings.PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}))
         yield
 
 

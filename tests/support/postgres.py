@@ -19,6 +19,8 @@ _SETTINGS = {
     "max_connections": "200",  # every worker opens pools of connections
     "fsync": "off",  # no test of this server survives a power failure
     "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "autovacuum": "off",  # databases live for seconds
 }
 _numbers = itertools.count(1)
 
@@ -31,8 +33,7 @@ def start_server() -> Path:
             HOME.mkdir()
             HOME.chmod(0o755)
             server.start(HOME)
-            for name, value in _SETTINGS.items():
-                _execute(f"alter system set {name} = '{value}'")
+            _execute(*(f"alter system set {name} = '{value}'" for name, value in _SETTINGS.items()))
             server.stop(HOME)
             server.start(HOME)
             with Store(_create(TEMPLATE, "template0")) as store:
@@ -69,14 +70,17 @@ def superuser_url() -> str:
 
 
 def _create(name: str, template: str) -> str:
-    _execute(f"create database {name} owner bellwether template {template}")
-    _execute(f"revoke all on database {name} from public")
-    _execute(f"grant connect on database {name} to bellwether_reader")
+    _execute(
+        f"create database {name} owner bellwether template {template}",
+        f"revoke all on database {name} from public",
+        f"grant connect on database {name} to bellwether_reader",
+    )
     return f"{server.url(HOME).rpartition('/')[0]}/{name}"
 
 
-def _execute(statement: str) -> None:
+def _execute(*statements: str) -> None:
     with closing(psycopg2.connect(superuser_url())) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
-            cursor.execute(statement)
+            for statement in statements:
+                cursor.execute(statement)

@@ -48,6 +48,10 @@ def set_environment() -> None:
             "PREFECT_CLIENT_SERVER_VERSION_CHECK_ENABLED": "false",
             "DO_NOT_TRACK": "1",
             "TF_CPP_MIN_LOG_LEVEL": "3",
+            # The processors are shared by workers, and each computes with arrays too small for threads.
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "TF_NUM_INTRAOP_THREADS": "1",
         }
     )
     for name in ("PREFECT_API_URL", "DATABASE_URL", "BELLWETHER_ALERT_URLS"):

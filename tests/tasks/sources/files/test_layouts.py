@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.sources.base import Outcome
@@ -50,6 +50,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("layouts") / "prices"
 
 
+@settings(max_examples=60)
 @given(order=orders, is_swapped=st.booleans())
 def test_unify_layout_reads_three_header_lines(directory: Path, order: list[str], is_swapped: bool) -> None:
     head = [",".join(["Price", *order]), ",".join(["Ticker", *["SYM"] * 5])]
@@ -64,6 +65,7 @@ def test_unify_layout_rejects_tickers_side_by_side(directory: Path) -> None:
     assert "2 tickers side by side (AAA, BBB)" in reason
 
 
+@settings(max_examples=60)
 @given(first=orders, second=orders, at=st.integers(1, 29))
 def test_read_follows_a_second_header(directory: Path, first: list[str], second: list[str], at: int) -> None:
     text = [",".join(["Date", *first]), *lines_of(first, range(at))]
@@ -71,6 +73,7 @@ def test_read_follows_a_second_header(directory: Path, first: list[str], second:
     assert_right(read(directory, "\n".join(text))[0])
 
 
+@settings(max_examples=60)
 @given(order=orders, separator=st.sampled_from(";\t"), is_comma=st.booleans())
 def test_unify_layout_reads_other_separators(directory: Path, order: list[str], separator: str, is_comma: bool) -> None:
     lines = [separator.join(["Date", *order])]
