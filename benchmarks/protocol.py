@@ -63,7 +63,7 @@ def former_panel(months: pd.DataFrame) -> Panel:
 def losses(case: Case, fold: str) -> pd.DataFrame:
     """Return the mean CRPS over symbols, indexed by origin month; columns (forecaster, horizon).
 
-    Forecasters: random_walk, ewma (pooled), former, baseline, and vintage (without own coefficients) if there is one.
+    Forecasters: random_walk, ewma (pooled), former and baseline.
     """
     panel, former = make_panel(case.months, _CONFIG), former_panel(case.months)
     last = pd.Timestamp(fold)
@@ -78,8 +78,6 @@ def losses(case: Case, fold: str) -> pd.DataFrame:
         term_high=np.full(panel.x.shape[2], np.inf),
     )
     fits = {"former": (own, former), "baseline": (fit_baseline(panel.until(last), origins, _CONFIG, vintage), panel)}
-    if vintage is not None:
-        fits["vintage"] = (vintage, panel)
     columns = {}
     for h in HORIZONS:
         unit = panel.sigma[:, evaluated] * np.sqrt(h)
@@ -173,7 +171,6 @@ def run(daily: pd.DataFrame, wide: pd.DataFrame) -> str:
                         "panel": case.panel, "fold": fold, "horizon": h, "p": test.p_one_sided,
                         "gain": skill.loc["baseline", h] - skill.loc["former", h],
                         "against_best": skill.loc["baseline", h] - best[h],
-                        "vintage": skill.loc["vintage", h] - skill.loc["former", h] if "vintage" in skill.index else np.nan,
                         "skill": skill.loc["baseline", h],
                     }
                 )  # fmt: skip

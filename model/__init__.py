@@ -1,8 +1,8 @@
 """The model: arrays and frames in, arrays and frames out.
 
 Nothing in this room reads the clock, the network, the environment or files, apart from the vintages of the package
-itself (`pretrained`), and every random number comes from a seed that the caller passes. TensorFlow and Keras are imported only by `forecaster.network`, `forecaster.training` and
-`paper.training`, inside the functions that need them.
+itself (`pretrained`), and every random number comes from a seed that the caller passes. TensorFlow and Keras are
+imported only by `forecaster.network`, `forecaster.training` and `paper.training`, inside the functions that need them.
 
 - `config`: every scientific choice, in frozen dataclasses.
 - `frames`: the schema of every frame, and the check of a frame against it.

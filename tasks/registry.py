@@ -96,7 +96,7 @@ def restore(version: ModelVersion) -> Forecaster:
     except ValueError as error:
         raise DamagedModelError(f"{name} cannot be read by this program: {error}") from error
     # Only a choice that the stored format did not have may take today's default.
-    if differing := forecaster.config.differing_choices(version.config, stored_format(version.weights)):
+    if differing := forecaster.config.differing_choices(version.config):
         raise DamagedModelError(
             f"{name} is of another program, or its config is damaged: {', '.join(differing)} is not what was stored."
         )

@@ -60,8 +60,10 @@ def test_fall_12_by_hand() -> None:
 
 
 def test_quarter_rhythm_by_hand() -> None:
-    """Every third month has e times the volatility of the others. sigma is the long-run mean, so that the surprises are
-    known; the differences are those of the months in phase less the mean of all, shrunk by 20 / 24."""
+    """Every third month has e times the volatility of the others.
+
+    The rhythm is the mean surprise of the months in phase less that of all months, shrunk by 20 / 24.
+    """
     count = 120
     volatility = [0.05 * (np.e if month % 3 == 2 else 1.0) for month in range(count)]
     panel = make_panel(one_symbol([0.01] * count, volatility), replace(SMALL, volatility_half_life=1e9))
