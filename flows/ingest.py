@@ -42,7 +42,6 @@ def ingest_prices(
     """
     store = get_store()
     plan = plan_prices(
-        store,
         get_settings(),
         source_spec=source,
         symbols=symbols,

@@ -167,8 +167,10 @@ def forecast_month(
             run.outcomes = checked.outcomes
             # A faulty symbol is left out; too many faulty symbols end the run.
             require_coverage(plan, checked)
+            run.require_lock()
 
             candidates = train_candidates(plan, CONFIG, checked)
+            run.require_lock()
             choice = compare_candidates(plan, candidates)
             forecasts = make_forecasts(plan, checked, choice)
 

@@ -115,6 +115,10 @@ class QualityConfig:
     """Expected fall, in sigmas, from which an unfollowed dividend is implausible."""
     split_day_sigmas: float = 3.0
     """The same on the day of a split."""
+    fewest_hundredfold: int = 2
+    """Doubtful dividends of a symbol, alike and unfollowed, from which all of them are in hundredths."""
+    usual_dividend: tuple[float, float] = (4e-4, 0.08)
+    """Dividends, as a share of the price, that a division by 100 may leave."""
     ordinary_yield: float = 3.0
     """Largest ratio, either way, of an ordinary yield to the symbol's median yield."""
 
@@ -361,15 +365,23 @@ class ForecasterConfig:
     def differing_choices(self, stored: Mapping[str, Any]) -> list[str]:
         """Return the choices that a stored config lacks or has with another value.
 
+        A choice that is missing within a group of choices, such as the quality rules, has its default.
+
         Args:
             stored: config of `to_dict` as it was stored.
 
         Returns:
             Names of differing choices, and stored names that are not choices.
         """
-        choices = self.to_dict()
-        differing = [name for name, value in choices.items() if name not in stored or stored[name] != value]
-        return [*differing, *sorted(set(stored) - set(choices))]
+        choices, defaults = self.to_dict(), type(self)().to_dict()
+        names = {
+            name: {**defaults[name], **value}
+            if isinstance(defaults.get(name), dict) and isinstance(value, Mapping)
+            else value
+            for name, value in stored.items()
+        }
+        differing = [name for name, value in choices.items() if name not in names or names[name] != value]
+        return [*differing, *sorted(set(names) - set(choices))]
 
 
 def _to_plain(value: Any) -> Any:

@@ -79,6 +79,15 @@ FINDING_TYPES = {
 }
 """Findings of the quality rules, one row per symbol, session and rule."""
 
+DECISION_TYPES = {
+    "symbol": "str",
+    "session": "datetime64[ns]",  # session of the finding; history: its first session, NaT = all bars belong to it
+    "kind": "str",  # split, unit, move or history
+    "ratio": "float64",  # split: new shares per old share; unit: factor of the earlier prices; else NaN
+    "note": "str",  # who decided and when, for the findings
+}
+"""Decisions of the operator about doubtful prices, oldest first."""
+
 FORECAST_TYPES = {
     "symbol": "str",
     "origin_month": "datetime64[ns]",  # last complete month that the forecast uses

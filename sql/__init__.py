@@ -1,7 +1,7 @@
 """Everything about Postgres: migrations, views, statements, and one Python interface.
 
 - `store`: `Store`, the interface of the other rooms: verbs with frames in and out, one transaction each.
-- `connection`: `Database`, the base of all verbs: connection pools, locks, parameters and error messages.
+- `connection`: `Database`, the base of all verbs: connection pools, locks and parameters.
 - `month_key`: `MonthKey`, the key of a published month.
 - `copy`: frames to and from Postgres by COPY.
 - `market`: verbs about instruments, bars, splits, dividends, downloads and findings.
@@ -15,6 +15,7 @@
 
 Packages and folders:
 
+- `session`: requirements of a server, locks, and errors in words.
 - `server`: the embedded server, used when no `DATABASE_URL` is set.
 - `migrations`: numbered steps from an empty database. To change a table, add a step.
 - `comments/`: comments of schemas, tables and columns, with units. To change one, edit the file.

@@ -1,20 +1,23 @@
 """The base of all verbs: connections, locks, statements with parameters, frames as results, and error messages."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
-import psycopg2
 import sqlalchemy as sa
-from psycopg2.errors import DependentObjectsStillExist, LockNotAvailable
+from psycopg2 import Error
 from psycopg2.extensions import AsIs, register_adapter
+from psycopg2.extensions import connection as DriverConnection  # noqa: N812  a class under a lower-case name
 from psycopg2.extensions import cursor as Cursor  # noqa: N812  a class under a lower-case name
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError
 
 from sql.copy import copy_out, open_cursor
 from sql.queries import statement
+from sql.session.errors import LockLostError, StoreUnavailableError, translate_errors
+from sql.session.lock import Lock
+from sql.session.requirements import require_connection
 
 # Column types by the type's oid in pg_type. Integers and booleans are converted only if no value is null.
 _FRAME_TYPES = {701: "float64", 1082: "datetime64[ns]"}
@@ -26,14 +29,21 @@ register_adapter(np.int64, lambda value: AsIs(int(value)))
 register_adapter(np.bool_, lambda value: AsIs(bool(value)))
 
 
-class StoreUnavailableError(RuntimeError):
-    """The database is unreachable or unusable; the message is one sentence without secrets."""
-
-
 CONNECTIONS = 8
 """Default maximum of open connections: half for transactions, half for locks."""
 _WAIT_SECONDS = 600
 """Maximum wait of a thread for a free connection; longer than any transaction."""
+_CONNECT_ARGUMENTS = {
+    "connect_timeout": 10,
+    "application_name": "bellwether",
+    # A firewall or load balancer must not end an idle connection, and a lost one must be noticed; seconds.
+    "keepalives": 1,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,  # milliseconds
+}
+"""Parameters of every connection that the URL does not set."""
 
 
 class Database:
@@ -65,20 +75,27 @@ class Database:
                 raise StoreUnavailableError(
                     "`DATABASE_URL` must contain only one @: in a password, write %40 for @, %3A for : and %2F for /."
                 )
+            arguments = {name: value for name, value in _CONNECT_ARGUMENTS.items() if name not in parsed.query}
             self._engine, self._lock_engine = (
                 sa.create_engine(
                     parsed,
+                    isolation_level="READ COMMITTED",  # for every default of the database
                     pool_pre_ping=True,
                     pool_size=size,
                     max_overflow=0,
                     pool_timeout=_WAIT_SECONDS,
                     # COPY requires UTF-8, for every value of PGCLIENTENCODING.
-                    connect_args={"connect_timeout": 10, "application_name": "bellwether", "client_encoding": "utf8"},
+                    connect_args=arguments | {"client_encoding": "utf8"},
                 )
                 for size in (connections // 2, connections - connections // 2)
             )
+            self._locks: dict[str, Lock] = {}
             for engine in (self._engine, self._lock_engine):
-                sa.event.listen(engine, "connect", _use_session_settings)
+                # First: SQLAlchemy sends statements on connecting.
+                sa.event.listen(
+                    engine, "connect", lambda opened, _: require_connection(opened, self.address), insert=True
+                )
+            sa.event.listen(self._engine, "begin", _begin)
         except (ArgumentError, ValueError):
             # The text may contain a password: it is not repeated.
             raise StoreUnavailableError(
@@ -131,24 +148,46 @@ class Database:
             yield cursor
 
     @contextmanager
-    def _hold(self, name: str, *, wait_seconds: float | None = None) -> Iterator[bool]:
+    def _hold(
+        self, name: str, *, wait_seconds: float | None = None, on_loss: Callable[[], None] | None = None
+    ) -> Iterator[bool]:
         """Lock a name for this process; yields False if another process holds it, after `wait_seconds` if given.
 
         The lock belongs to a separate connection, so Postgres releases it at the end of the process, even a killed one.
+
+        Args:
+            name: The name.
+            wait_seconds: Longest wait for another holder.
+            on_loss: Called from another thread if the connection ends within the block.
         """
         with translate_errors(self.address):
-            connection = self._lock_engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-        # Closed instead of returned to the pool: this ends the lock and the timeout.
+            connection = self._lock_engine.raw_connection()
         try:
+            lock = Lock(cast("DriverConnection", connection.driver_connection), name, on_loss=on_loss)
             with translate_errors(self.address):
-                is_held = _lock(connection, name, wait_seconds)
-            yield is_held
+                is_ours = lock.take(wait_seconds)
+            if is_ours:
+                self._locks[name] = lock
+            try:
+                yield is_ours
+            finally:
+                if is_ours:
+                    del self._locks[name]
+                with suppress(Error):
+                    lock.release()
         finally:
-            # Postgres notices a closed connection later: without this, the next process could find the name locked.
-            with suppress(DBAPIError):
-                connection.execute(sa.text("select pg_advisory_unlock_all()"))
-            connection.invalidate()
+            connection.invalidate()  # closed, so that it takes no connection of the server while no lock is held
             connection.close()
+
+    def _require_lock(self, name: str) -> None:
+        """Check that this process still holds a name of `_hold`.
+
+        Raises:
+            LockLostError: if it does not.
+        """
+        lock = self._locks.get(name)
+        if lock is None or not lock.is_held():
+            raise LockLostError(f"The database connection that held the lock of {name} has ended.")
 
     def _copy_out(self, name: str, types: Mapping[str, str], **parameters: object) -> pd.DataFrame:
         with self._cursor() as cursor:
@@ -173,58 +212,9 @@ class Database:
             return None if row is None else dict(zip((c.name for c in cursor.description), row, strict=True))
 
 
-@contextmanager
-def translate_errors(address: str) -> Iterator[None]:
-    """Raise errors of connection and schema as `StoreUnavailableError` with one sentence; others pass unchanged.
-
-    Args:
-        address: URL of the database without its password, for the message.
-    """
-    try:
-        yield
-    except (DBAPIError, psycopg2.Error) as error:
-        cause = error.orig if isinstance(error, DBAPIError) else error
-        if isinstance(cause, DependentObjectsStillExist):
-            message = (
-                f"The schema of the database at {address} could not be upgraded and is unchanged: {first_line(cause)} "
-                f"({cause.diag.message_detail}); drop foreign objects, upgrade, and recreate them."
-            )
-        elif isinstance(cause, psycopg2.ProgrammingError):
-            message = (
-                f"The database at {address} rejected a statement: {first_line(cause)}; "
-                "try `bellwether db upgrade` as the role that owns the database."
-            )
-        elif isinstance(cause, (psycopg2.OperationalError, psycopg2.InterfaceError)):
-            message = f"The database at {address} is unreachable: {first_line(cause)}."
-        else:
-            raise
-        raise StoreUnavailableError(message.replace("\n", "; ")) from error
-
-
-def _use_session_settings(connection: psycopg2.extensions.connection, _: object) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement("use_session_settings"))
-    connection.commit()  # a rollback would restore the earlier settings
-
-
-def _lock(connection: sa.Connection, name: str, wait_seconds: float | None) -> bool:
-    if wait_seconds is None:
-        attempt = sa.text("select pg_try_advisory_lock(hashtextextended(:name, 0))")
-        return bool(connection.execute(attempt, {"name": name}).scalar())
-    timeout = sa.text("select set_config('lock_timeout', :milliseconds, false)")
-    connection.execute(timeout, {"milliseconds": f"{int(wait_seconds * 1000)}"})
-    try:
-        connection.execute(sa.text("select pg_advisory_lock(hashtextextended(:name, 0))"), {"name": name})
-    except DBAPIError as error:
-        if isinstance(error.orig, LockNotAvailable):
-            return False
-        raise
-    return True
-
-
-def first_line(error: BaseException | None) -> str:
-    """Return the first line of an error's message."""
-    return str(error).strip().partition("\n")[0]
+def _begin(connection: sa.Connection) -> None:
+    with open_cursor(connection) as cursor:
+        cursor.execute(statement("use_settings"))
 
 
 def returned_id(cursor: Cursor) -> int:

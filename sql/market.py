@@ -1,14 +1,15 @@
 """Verbs about prices: storage of downloads, and bars and actions as known at any time."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 from psycopg2.extensions import cursor as Cursor  # noqa: N812  a class under a lower-case name
 
-from sql.connection import Database
+from sql.connection import Database, returned_id
 from sql.copy import copy_in
 from sql.queries import statement
 
@@ -49,15 +50,17 @@ class MergedBars:
 
 
 class MarketVerbs(Database):
-    """Bars, splits, dividends, downloads and findings."""
+    """Bars, splits, dividends, downloads, findings, and decisions about doubtful prices."""
 
     def read_instruments(self, symbols: Sequence[str]) -> pd.DataFrame:
         """Read the stored instruments among `symbols`, with the span of their bars and their last downloads.
 
         Returns:
-            Columns symbol, source, exchange_mic, currency_code, bar_interval, status, first_session, last_session,
-            requested_at (time of the last download that includes the newest bar), whole_at (time of the last download
-            that includes the first bar); sorted by symbol.
+            Columns symbol, source (of the newest bar), exchange_mic, currency_code, bar_interval, status,
+            first_session, last_session, requested_at (time of the last download that includes the newest bar),
+            whole_at (time of the last download that includes the first bar), whole_downloads (number of downloads that
+            begin with the first bar), first_trade (date that the source reports; NaT if it reports none),
+            other_source_until (last session with a bar of another source; NaT without one); sorted by symbol.
         """
         return self._read("instruments", symbols=list(symbols))
 
@@ -72,6 +75,7 @@ class MarketVerbs(Database):
         known_at: datetime | None = None,
         knows_actions: bool = True,
         accept_restated: bool = False,
+        admitted: Mapping[str, date | None] | None = None,
     ) -> MergedBars:
         """Store a download; replaced values become revisions.
 
@@ -83,10 +87,13 @@ class MarketVerbs(Database):
                 instruments stay unchanged.
             bars: Columns symbol, session, open, high, low, close, volume, as traded; unique by symbol and session.
             actions: Columns symbol, ex_date, kind, value; unique by symbol, ex_date and kind.
-            outcomes: Columns symbol, outcome, reason of all requested symbols; default: "ok" for those with bars.
+            outcomes: Columns symbol, outcome, reason, optionally first_trade of all requested symbols; default: "ok"
+                for those with bars.
             known_at: Time of the download; default: now, by the database's clock.
             knows_actions: Whether the source delivers all splits and dividends, so that an absent one is withdrawn.
             accept_restated: Whether to store downloads that restate a symbol's history.
+            admitted: First session of each accepted history that this download replaces (None: of all), by symbol.
+                The decisions are marked as applied.
 
         Returns:
             Numbers of rows by treatment, restated symbols, and the time of the download.
@@ -120,6 +127,9 @@ class MarketVerbs(Database):
             if outcomes is None:
                 outcomes = pd.DataFrame({"symbol": names, "outcome": "ok", "reason": ""})
             _add_downloads(cursor, source, outcomes[~outcomes["symbol"].isin(restated)], known_at)
+            for symbol, session in (admitted or {}).items():
+                row = {"symbol": symbol, "session": session, "known_at": known_at}
+                cursor.execute(statement("apply_history_decisions"), row)
         return MergedBars(
             added=added,
             revised=revised,
@@ -152,6 +162,65 @@ class MarketVerbs(Database):
     def read_bars(self, symbols: Sequence[str], *, as_of: date, known_at: datetime) -> pd.DataFrame:
         """Read bars as traded up to `as_of`, as known at `known_at`, sorted by symbol and session."""
         return self._copy_out("bars_as_known", _BAR_TYPES, symbols=list(symbols), as_of=as_of, known_at=known_at)
+
+    def read_decisions(self, symbols: Sequence[str], *, known_at: datetime) -> pd.DataFrame:
+        """Read the operator's decisions about the symbols in force at `known_at`, oldest first.
+
+        Returns:
+            Columns symbol, session, kind, ratio, decided_by, decided_at.
+        """
+        return self._read("price_decisions_as_known", symbols=list(symbols), known_at=known_at)
+
+    def read_decision(self, decision_id: int) -> dict[str, Any] | None:
+        """Read one decision, a row of `report.price_decision`; None if there is none."""
+        return self._read_one("price_decision", decision_id=decision_id)
+
+    def add_decision(
+        self,
+        *,
+        symbol: str,
+        session: date | None,
+        kind: str,
+        ratio: float | None,
+        source: str,
+        note: str,
+        decided_by: str,
+    ) -> int:
+        """Store a decision about a doubtful price, in force from now on.
+
+        Args:
+            symbol: Stored symbol.
+            session: Session of the finding; None for a history.
+            kind: "split", "unit", "move" or "history".
+            ratio: New shares per old share of a split, or factor of the earlier prices of a unit; else None.
+            source: Source of the newest bars.
+            note: Note of the operator.
+            decided_by: Operating system user.
+
+        Returns:
+            Number of the decision.
+        """
+        row = {"symbol": symbol, "session": session, "kind": kind, "ratio": ratio, "source": source, "note": note}
+        with self._cursor() as cursor:
+            _begin_merge(cursor, None)
+            cursor.execute(statement("add_price_decision"), {**row, "decided_by": decided_by})
+            return returned_id(cursor)
+
+    def withdraw_decision(self, decision_id: int, *, withdrawn_by: str) -> bool:
+        """Withdraw a decision from now on; returns whether it was in force and not applied."""
+        with self._cursor() as cursor:
+            _begin_merge(cursor, None)
+            row = {"decision_id": decision_id, "withdrawn_by": withdrawn_by}
+            cursor.execute(statement("withdraw_price_decision"), row)
+            return bool(cursor.rowcount)
+
+    def read_admitted_histories(self, symbols: Sequence[str]) -> pd.DataFrame:
+        """Read the symbols whose next download may replace the stored history: symbol, session (NaT: whole)."""
+        return self._read("admitted_histories", symbols=list(symbols))
+
+    def read_last_download(self, symbol: str) -> dict[str, Any] | None:
+        """Read outcome, reason and known_at of a symbol's newest accepted or rejected download; None without one."""
+        return self._read_one("last_download", symbol=symbol)
 
     def read_actions(self, symbols: Sequence[str], *, as_of: date, known_at: datetime) -> pd.DataFrame:
         """Read splits and dividends with ex-dates up to `as_of`, as known at `known_at`, by symbol and ex-date."""
@@ -190,7 +259,8 @@ def _stage_bars(cursor: Cursor, bars: pd.DataFrame) -> None:
 
 def _add_downloads(cursor: Cursor, source: str, outcomes: pd.DataFrame, known_at: datetime) -> None:
     cursor.execute(statement("stage_downloads"))
-    copy_in(cursor, "incoming_download", outcomes[["symbol", "outcome", "reason"]])
+    staged = outcomes.reindex(columns=["symbol", "outcome", "reason", "first_trade"])
+    copy_in(cursor, "incoming_download", staged)
     cursor.execute(statement("add_downloads"), {"source": source, "known_at": known_at})
     cursor.execute(statement("update_status"), {"symbols": list(outcomes["symbol"])})
 

@@ -1,6 +1,6 @@
 """Verbs about runs: the ledger, publication of a month, models, past forecasts and drift."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -18,6 +18,7 @@ from sql.copy import copy_in
 from sql.month_key import MonthKey
 from sql.queries import statement
 from sql.scores import ScoreVerbs
+from sql.session.errors import LockLostError
 
 
 class AlreadyPublishedError(RuntimeError):
@@ -86,9 +87,22 @@ class Publication:
 class RunVerbs(ScoreVerbs):
     """Storage of runs and their results."""
 
-    def hold_month(self, key: MonthKey) -> AbstractContextManager[bool]:
-        """Lock the month for this process; yields False if another process holds it."""
-        return self._hold(f"{key.source}/{key.universe}/{key.origin_month}")
+    def hold_month(self, key: MonthKey, *, on_loss: Callable[[], None] | None = None) -> AbstractContextManager[bool]:
+        """Lock the month for this process; yields False if another process holds it.
+
+        Args:
+            key: The month.
+            on_loss: Called from another thread if the connection that holds the lock ends within the block.
+        """
+        return self._hold(_lock_name(key), on_loss=on_loss)
+
+    def require_month(self, key: MonthKey) -> None:
+        """Check that this process still holds the month.
+
+        Raises:
+            LockLostError: if it does not: another process may hold it now.
+        """
+        self._require_lock(_lock_name(key))
 
     def find_published(self, key: MonthKey) -> dict[str, Any] | None:
         """Read the run in force of a month: run_id, correction, as_of, served, finished_at; None without one."""
@@ -166,7 +180,7 @@ class RunVerbs(ScoreVerbs):
         outcomes: pd.DataFrame | None = None,
         alert: Mapping[str, Any] | None = None,
     ) -> None:
-        """End a run without publication.
+        """End a run without publication; nothing if it has ended before.
 
         Args:
             run_id: Number of the run.
@@ -178,19 +192,30 @@ class RunVerbs(ScoreVerbs):
         with self._cursor() as cursor:
             result = {"status": "failed", "message": message, "served": None, "symbols_forecast": None}
             cursor.execute(statement("end_run"), {**result, "finished_at": finished_at, "run_id": run_id})
+            if cursor.rowcount != 1:
+                return
             if outcomes is not None:
                 copy_in(cursor, "ops.symbol_outcome", outcomes.assign(run_id=run_id))
             if alert is not None:
                 cursor.execute(statement("open_alert"), alert_parameters(alert, run_id=run_id, opened_at=finished_at))
 
     def publish(self, run_id: int, publication: Publication, *, finished_at: datetime) -> None:
-        """Store a finished month in one transaction.
+        """Store a finished month in one transaction; nothing if the run has published it before.
+
+        A connection that is lost during the commit leaves the result unknown: the next attempt finds it.
 
         Raises:
-            AlreadyPublishedError: if another run published the month first, or took it over.
+            AlreadyPublishedError: if another run published the month first.
+            LockLostError: if another process has marked the run as abandoned.
         """
         try:
             with self._cursor() as cursor:
+                cursor.execute(statement("lock_run"), {"run_id": run_id})
+                row = cursor.fetchone()
+                if row == ("published",):
+                    return
+                if row is not None and row != ("running",):
+                    raise LockLostError(f"Run {run_id} published nothing: its row in the ledger is marked as {row[0]}.")
                 self._publish(cursor, run_id, publication, finished_at)
         except UniqueViolation as error:
             if error.diag.constraint_name == "run_published_once":
@@ -234,8 +259,6 @@ class RunVerbs(ScoreVerbs):
             statement("end_run"),
             {**result, "symbols_forecast": len(month.origins), "finished_at": finished_at, "run_id": run_id},
         )
-        if cursor.rowcount != 1:
-            raise AlreadyPublishedError(f"Run {run_id} published nothing: another process took its month over.")
         self._refresh_scorecard(cursor, run_id, scored)
 
     def read_champion(self, key: MonthKey, *, refused: Sequence[int] = ()) -> ModelVersion | None:
@@ -308,6 +331,10 @@ class RunVerbs(ScoreVerbs):
     def read_drift_before(self, key: MonthKey) -> pd.DataFrame:
         """Read the drift checks of the last published month before the key's: horizon, measure, status."""
         return self._read("drift_before", **key.parameters())
+
+
+def _lock_name(key: MonthKey) -> str:
+    return f"{key.source}/{key.universe}/{key.origin_month}"
 
 
 def _name_versions(month: Publication, version_id: int | None) -> pd.DataFrame:

@@ -781,12 +781,55 @@ CREATE TABLE market.instrument (
 );
 COMMENT ON TABLE market.instrument IS 'One row per symbol.';
 COMMENT ON COLUMN market.instrument.symbol IS 'Ticker in the notation of its source, for example BRK-B or ^GSPC.';
-COMMENT ON COLUMN market.instrument.source IS 'Source of its bars: sample, file or yahoo. A symbol has bars of one source only.';
+COMMENT ON COLUMN market.instrument.source IS 'Source of its first bars: sample, file or yahoo; report.bar_source has the source of every bar.';
 COMMENT ON COLUMN market.instrument.exchange_mic IS 'ISO 10383 code of the exchange whose calendar defines its sessions, for example XNYS.';
 COMMENT ON COLUMN market.instrument.currency_code IS 'ISO 4217 code of the currency of its prices.';
 COMMENT ON COLUMN market.instrument.bar_interval IS 'Shortest interval of the source''s bars: daily or monthly.';
 COMMENT ON COLUMN market.instrument.status IS 'active; suspected (the source reports no such symbol); delisted (the source reported so on at least three days over at least four weeks). The history is kept.';
 COMMENT ON COLUMN market.instrument.known_at IS 'Time of the first download, UTC.';
+
+CREATE TABLE market.price_decision (
+    decision_id bigint NOT NULL,
+    symbol text NOT NULL,
+    session date,
+    kind text NOT NULL,
+    ratio double precision,
+    source text NOT NULL,
+    note text NOT NULL,
+    decided_by text NOT NULL,
+    decided_at timestamp with time zone NOT NULL,
+    withdrawn_by text,
+    withdrawn_at timestamp with time zone,
+    applied_at timestamp with time zone,
+    CONSTRAINT price_decision_check CHECK (((session IS NOT NULL) OR (kind = 'history'::text))),
+    CONSTRAINT price_decision_check1 CHECK (((applied_at IS NULL) OR (kind = 'history'::text))),
+    CONSTRAINT price_decision_check2 CHECK (((ratio IS NOT NULL) = (kind = ANY (ARRAY['split'::text, 'unit'::text])))),
+    CONSTRAINT price_decision_check3 CHECK (((withdrawn_by IS NULL) = (withdrawn_at IS NULL))),
+    CONSTRAINT price_decision_kind_check CHECK ((kind = ANY (ARRAY['split'::text, 'unit'::text, 'move'::text, 'history'::text]))),
+    CONSTRAINT price_decision_ratio_check CHECK ((ratio > (0)::double precision))
+);
+COMMENT ON TABLE market.price_decision IS 'One row per decision of the operator about a doubtful price. A run uses those known at its known_at: decided, and not yet withdrawn.';
+COMMENT ON COLUMN market.price_decision.decision_id IS 'Number of the decision.';
+COMMENT ON COLUMN market.price_decision.symbol IS 'Symbol, see market.instrument.';
+COMMENT ON COLUMN market.price_decision.session IS 'Session of the finding. history: first session of the accepted history, earlier bars are excluded; null: none are.';
+COMMENT ON COLUMN market.price_decision.kind IS 'split (the move is a split); unit (the earlier prices have another unit or currency); move (the move is real); history (the next download replaces the stored history).';
+COMMENT ON COLUMN market.price_decision.ratio IS 'split: new shares per old share. unit: factor of the earlier prices. Null for the other kinds.';
+COMMENT ON COLUMN market.price_decision.source IS 'Source of the newest bars at the time of the decision: sample, file or yahoo.';
+COMMENT ON COLUMN market.price_decision.note IS 'Note of the operator; may be empty.';
+COMMENT ON COLUMN market.price_decision.decided_by IS 'Operating system user who decided.';
+COMMENT ON COLUMN market.price_decision.decided_at IS 'Time of the decision, UTC.';
+COMMENT ON COLUMN market.price_decision.withdrawn_by IS 'Operating system user who withdrew it; null while in force.';
+COMMENT ON COLUMN market.price_decision.withdrawn_at IS 'Time of the withdrawal, UTC; null while in force.';
+COMMENT ON COLUMN market.price_decision.applied_at IS 'history: time of the download that it admitted, UTC; null before it, and for the other kinds.';
+
+ALTER TABLE market.price_decision ALTER COLUMN decision_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME market.price_decision_decision_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE ops.alert (
     alert_id bigint NOT NULL,
@@ -869,6 +912,7 @@ CREATE TABLE ops.download (
     bars_added integer DEFAULT 0 NOT NULL,
     bars_revised integer DEFAULT 0 NOT NULL,
     actions_changed integer DEFAULT 0 NOT NULL,
+    first_trade date,
     CONSTRAINT download_check CHECK (((outcome = 'ok'::text) = (first_session IS NOT NULL))),
     CONSTRAINT download_check1 CHECK (((first_session IS NULL) = (last_session IS NULL))),
     CONSTRAINT download_outcome_check CHECK ((outcome = ANY (ARRAY['ok'::text, 'missing'::text, 'rate_limited'::text, 'source_error'::text, 'rejected'::text])))
@@ -884,6 +928,7 @@ COMMENT ON COLUMN ops.download.last_session IS 'Last session received; null with
 COMMENT ON COLUMN ops.download.bars_added IS 'Number of new bars.';
 COMMENT ON COLUMN ops.download.bars_revised IS 'Number of corrected bars, see market.bar_revision.';
 COMMENT ON COLUMN ops.download.actions_changed IS 'Number of new, corrected or withdrawn splits and dividends.';
+COMMENT ON COLUMN ops.download.first_trade IS 'Date of the first trade as the source reports it; null if it reports none.';
 
 CREATE TABLE ops.drift_check (
     run_id bigint NOT NULL,
@@ -983,6 +1028,12 @@ COMMENT ON COLUMN ops.input_check.lowest IS 'Lower bound: 1 % quantile of the mo
 COMMENT ON COLUMN ops.input_check.highest IS 'Upper bound: 99 % quantile of the months before, in the same unit; 0.05 for missing.';
 COMMENT ON COLUMN ops.input_check.is_unusual IS 'True if the value lies outside the bounds.';
 
+CREATE TABLE ops.lock (
+    name text NOT NULL
+);
+COMMENT ON TABLE ops.lock IS 'One row per name that processes lock, for as long as their transaction lasts: months, recipients, downloads.';
+COMMENT ON COLUMN ops.lock.name IS 'Name: source/universe/first day of the origin month, recipient and its id, or bellwether/market for downloads.';
+
 CREATE TABLE ops.monitored_universe (
     source text NOT NULL,
     universe text NOT NULL,
@@ -1025,6 +1076,12 @@ COMMENT ON COLUMN ops.recipient.failed_rounds IS 'Number of consecutive delivery
 COMMENT ON COLUMN ops.recipient.failing_since IS 'Start of the first of these rounds, UTC; null if there is none.';
 COMMENT ON COLUMN ops.recipient.last_error IS 'Error of the last failed delivery; null after a success.';
 COMMENT ON COLUMN ops.recipient.last_delivered_at IS 'Time of the last accepted message, UTC.';
+
+CREATE TABLE ops.report_view (
+    view_name text NOT NULL
+);
+COMMENT ON TABLE ops.report_view IS 'One row per view of the schema report that Bellwether has built. Other views there are left alone.';
+COMMENT ON COLUMN ops.report_view.view_name IS 'Name of the view, without its schema.';
 
 CREATE TABLE ops.run (
     run_id bigint NOT NULL,
@@ -1084,6 +1141,12 @@ ALTER TABLE ops.run ALTER COLUMN run_id ADD GENERATED ALWAYS AS IDENTITY (
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE ops.schema_version (
+    revision text NOT NULL
+);
+COMMENT ON TABLE ops.schema_version IS 'One row: the revision of the schema. An upgrade locks the table.';
+COMMENT ON COLUMN ops.schema_version.revision IS 'Last step that was run, see sql/migrations/versions.';
 
 CREATE TABLE ops.symbol_outcome (
     run_id bigint NOT NULL,
@@ -1168,6 +1231,23 @@ COMMENT ON COLUMN report.backtest_scorecard.p_vs_baseline IS 'One-sided p-value 
 COMMENT ON COLUMN report.backtest_scorecard.rank_ic IS 'As in forecast.scorecard.';
 COMMENT ON COLUMN report.backtest_scorecard.refit IS 'When hybrid and baseline were trained again: monthly, yearly or never.';
 COMMENT ON COLUMN report.backtest_scorecard.backtest_id IS 'Backtest, see forecast.backtest.';
+
+CREATE VIEW report.bar_source AS
+ SELECT b.symbol,
+    d.source,
+    min(b.session) AS first_session,
+    max(b.session) AS last_session,
+    count(*) AS bars
+   FROM (market.daily_bar b
+     JOIN ops.download d USING (symbol, known_at))
+  GROUP BY b.symbol, d.source
+  ORDER BY b.symbol, (min(b.session));
+COMMENT ON VIEW report.bar_source IS 'One row per symbol and source of its bars, in the newest known version.';
+COMMENT ON COLUMN report.bar_source.symbol IS 'Symbol, see market.instrument.';
+COMMENT ON COLUMN report.bar_source.source IS 'Source of the bars: sample, file or yahoo.';
+COMMENT ON COLUMN report.bar_source.first_session IS 'First session with a bar of the source.';
+COMMENT ON COLUMN report.bar_source.last_session IS 'Last session with a bar of the source.';
+COMMENT ON COLUMN report.bar_source.bars IS 'Number of bars of the source.';
 
 CREATE VIEW report.finding AS
  SELECT symbol,
@@ -1804,6 +1884,35 @@ COMMENT ON COLUMN report.paper_result.published_mse IS 'Mean squared error print
 COMMENT ON COLUMN report.paper_result.published_rmse IS 'RMSE printed in the paper, scaled units; null if not printed.';
 COMMENT ON COLUMN report.paper_result.rmse_vs_persistence IS 'RMSE divided by that of persistence, without unit; above 1 is worse.';
 
+CREATE VIEW report.price_decision AS
+ SELECT decision_id,
+    symbol,
+    session,
+    kind,
+    ratio,
+    source,
+    note,
+    decided_by,
+    decided_at,
+    withdrawn_by,
+    withdrawn_at,
+    applied_at
+   FROM market.price_decision
+  ORDER BY decision_id DESC;
+COMMENT ON VIEW report.price_decision IS 'One row per decision of the operator about a doubtful price, newest first.';
+COMMENT ON COLUMN report.price_decision.decision_id IS 'Number of the decision.';
+COMMENT ON COLUMN report.price_decision.symbol IS 'Symbol, see market.instrument.';
+COMMENT ON COLUMN report.price_decision.session IS 'Session of the finding. history: first session of the accepted history, earlier bars are excluded; null: none are.';
+COMMENT ON COLUMN report.price_decision.kind IS 'split (the move is a split); unit (the earlier prices have another unit or currency); move (the move is real); history (the next download replaces the stored history).';
+COMMENT ON COLUMN report.price_decision.ratio IS 'split: new shares per old share. unit: factor of the earlier prices. Null for the other kinds.';
+COMMENT ON COLUMN report.price_decision.source IS 'Source of the newest bars at the time of the decision: sample, file or yahoo.';
+COMMENT ON COLUMN report.price_decision.note IS 'Note of the operator; may be empty.';
+COMMENT ON COLUMN report.price_decision.decided_by IS 'Operating system user who decided.';
+COMMENT ON COLUMN report.price_decision.decided_at IS 'Time of the decision, UTC.';
+COMMENT ON COLUMN report.price_decision.withdrawn_by IS 'Operating system user who withdrew it; null while in force.';
+COMMENT ON COLUMN report.price_decision.withdrawn_at IS 'Time of the withdrawal, UTC; null while in force.';
+COMMENT ON COLUMN report.price_decision.applied_at IS 'history: time of the download that it admitted, UTC; null before it, and for the other kinds.';
+
 CREATE VIEW report.recipient AS
  SELECT recipient,
     failed_rounds,
@@ -2001,6 +2110,9 @@ ALTER TABLE ONLY market.finding
 ALTER TABLE ONLY market.instrument
     ADD CONSTRAINT instrument_pkey PRIMARY KEY (symbol);
 
+ALTER TABLE ONLY market.price_decision
+    ADD CONSTRAINT price_decision_pkey PRIMARY KEY (decision_id);
+
 ALTER TABLE ONLY ops.alert
     ADD CONSTRAINT alert_pkey PRIMARY KEY (alert_id);
 
@@ -2025,14 +2137,23 @@ ALTER TABLE ONLY ops.due_month
 ALTER TABLE ONLY ops.input_check
     ADD CONSTRAINT input_check_pkey PRIMARY KEY (run_id, input);
 
+ALTER TABLE ONLY ops.lock
+    ADD CONSTRAINT lock_pkey PRIMARY KEY (name);
+
 ALTER TABLE ONLY ops.monitored_universe
     ADD CONSTRAINT monitored_universe_pkey PRIMARY KEY (source, universe);
 
 ALTER TABLE ONLY ops.recipient
     ADD CONSTRAINT recipient_pkey PRIMARY KEY (recipient_id);
 
+ALTER TABLE ONLY ops.report_view
+    ADD CONSTRAINT report_view_pkey PRIMARY KEY (view_name);
+
 ALTER TABLE ONLY ops.run
     ADD CONSTRAINT run_pkey PRIMARY KEY (run_id);
+
+ALTER TABLE ONLY ops.schema_version
+    ADD CONSTRAINT schema_version_pkey PRIMARY KEY (revision);
 
 ALTER TABLE ONLY ops.symbol_outcome
     ADD CONSTRAINT symbol_outcome_pkey PRIMARY KEY (run_id, symbol);
@@ -2046,6 +2167,8 @@ CREATE INDEX forecast_by_target ON forecast.forecast USING btree (target_month, 
 CREATE UNIQUE INDEX forecast_served_once ON forecast.forecast USING btree (run_id, symbol, horizon) WHERE is_served;
 
 CREATE INDEX model_version_lineage ON forecast.model_version USING btree (source, universe, model_version_id);
+
+CREATE INDEX price_decision_symbol_idx ON market.price_decision USING btree (symbol);
 
 CREATE UNIQUE INDEX alert_open_once ON ops.alert USING btree (kind, subject) WHERE (resolved_at IS NULL);
 
@@ -2139,6 +2262,7 @@ ALTER TABLE ONLY ops.symbol_outcome
     ADD CONSTRAINT symbol_outcome_run_id_fkey FOREIGN KEY (run_id) REFERENCES ops.run(run_id);
 GRANT USAGE ON SCHEMA report TO bellwether_reader;
 GRANT SELECT ON TABLE report.backtest_scorecard TO bellwether_reader;
+GRANT SELECT ON TABLE report.bar_source TO bellwether_reader;
 GRANT SELECT ON TABLE report.finding TO bellwether_reader;
 GRANT SELECT ON TABLE report.published_run TO bellwether_reader;
 GRANT SELECT ON TABLE report.data_quality TO bellwether_reader;
@@ -2153,6 +2277,7 @@ GRANT SELECT ON TABLE report.monitored_universe TO bellwether_reader;
 GRANT SELECT ON TABLE report.open_alert TO bellwether_reader;
 GRANT SELECT ON TABLE report.overdue TO bellwether_reader;
 GRANT SELECT ON TABLE report.paper_result TO bellwether_reader;
+GRANT SELECT ON TABLE report.price_decision TO bellwether_reader;
 GRANT SELECT ON TABLE report.recipient TO bellwether_reader;
 GRANT SELECT ON TABLE report.run_history TO bellwether_reader;
 GRANT SELECT ON TABLE report.scorecard TO bellwether_reader;

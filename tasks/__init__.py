@@ -5,6 +5,8 @@ Used by every step:
 - `settings`: the environment variables, read in one place.
 - `errors`: the errors of the program, with their exit codes.
 - `database`: the store of this process, on the embedded server or on `DATABASE_URL`.
+- `decisions`: decisions of the operator about doubtful prices.
+- `paths`: paths that a user names.
 - `calendars`: trading sessions and months of the exchanges.
 - `progress`: progress and log lines of the steps.
 - `retries`: how Prefect runs a step, and which errors it retries.

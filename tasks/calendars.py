@@ -5,6 +5,7 @@ The calendars are those of `exchange_calendars`, with these quirks:
 - Without `start` a calendar covers only the last 20 years.
 - Holidays are complete from 1970-01-01. Before, every weekday counts as a session, so no calendar starts earlier.
 - Some calendars have a first date (Tokyo 1997) or a last one (Shanghai and Bombay: the end of the last published year).
+- `24/7` is the calendar of a market that trades every day, by days in UTC.
 - The calendar of Tel Aviv (XTAE, 4.13) is inconsistent and is refused.
 
 A date outside a calendar is refused or omitted, never extrapolated.

@@ -3,6 +3,7 @@
 - `main`: the program and its commands about months, backtests, replays, the paper and the service.
 - `database`: the commands of `bellwether db`.
 - `alerts`: the commands of `bellwether alerts`.
+- `prices`: the commands of `bellwether prices`.
 - `options`: options that several commands share, and their choices.
 - `runtime`: the environment of a local Prefect.
 - `progress`: the console, the progress display and the context in which a flow runs.

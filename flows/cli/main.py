@@ -40,6 +40,7 @@ from flows.cli.options import (
     split_list,
     to_date,
 )
+from flows.cli.prices import prices
 from flows.cli.progress import make_console, running_flow
 from flows.cli.runtime import prepare_prefect
 from tasks.errors import BellwetherError, ReplayDiffersError
@@ -54,6 +55,7 @@ app = typer.Typer(
 )
 app.add_typer(db, name="db")
 app.add_typer(alerts, name="alerts")
+app.add_typer(prices, name="prices")
 
 
 def main() -> NoReturn:

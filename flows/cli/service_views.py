@@ -111,6 +111,28 @@ def show_monitored(console: Console, universes: pd.DataFrame) -> None:
     console.print(table)
 
 
+def show_decisions(console: Console, decisions: pd.DataFrame) -> None:
+    """Print the decisions about doubtful prices."""
+    if decisions.empty:
+        console.print("No decisions about prices.")
+        return
+    table = Table("ID", "symbol", "session", "as", "ratio", "by", "decided (UTC)", "state", "note", title="Decisions")
+    for row in records(decisions):
+        state = "in force"
+        if row.withdrawn_at is not None and not pd.isna(row.withdrawn_at):
+            state = f"withdrawn {row.withdrawn_at:%Y-%m-%d} by {row.withdrawn_by}"
+        elif row.applied_at is not None and not pd.isna(row.applied_at):
+            state = f"applied {row.applied_at:%Y-%m-%d}"
+        elif row.kind == "history":
+            state = "waits for the next download"
+        session = "" if row.session is None or pd.isna(row.session) else f"{row.session:%Y-%m-%d}"
+        ratio = "" if row.ratio is None or pd.isna(row.ratio) else f"{row.ratio:.6g}"
+        decided = f"{row.decided_at:%Y-%m-%d %H:%M}"
+        cells = (row.symbol, session, row.kind, ratio, row.decided_by, decided, state, row.note)
+        table.add_row(f"{row.decision_id}", *map(escape, cells))
+    console.print(table)
+
+
 def show_test(console: Console, results: "list[tuple[Recipient, SendResult]]") -> None:
     """Print the delivery results of test messages."""
     table = Table("recipient", "result", title="Test message")

@@ -6,6 +6,7 @@ the close before the ex-date.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -17,23 +18,38 @@ from model.frames import ACTION_TYPES, ADJUSTED_BAR_TYPES, BAR_TYPES, PRICE_COLU
 
 # Two ratios of numbers with six significant digits differ by at most 4 roundings of 5e-6 each.
 RATIO_TOLERANCE = 2.5e-5
+SMALLEST_FALL = 0.03
+"""Log fall of adj_close / close that is more than rounding."""
+FALL_BARS = 3
+"""Bars that a fall lasts at least; a shorter one is an error of single bars."""
 _ROWS_AHEAD = 96  # rows searched at once for the next step: a quarter of sessions and a margin
 
 
-def actions_from_adjusted_close(bars: pd.DataFrame, tolerance: float = RATIO_TOLERANCE) -> pd.DataFrame:
-    """Infer dividends from the steps of adj_close / close, for sources that publish no actions.
+@dataclass(frozen=True)
+class AdjustedSteps:
+    """Steps of adj_close / close."""
+
+    actions: pd.DataFrame
+    """Frame of ACTION_TYPES: the rises, which are dividends."""
+    falls: pd.DataFrame
+    """symbol, session, size (log, below 0): lasting falls, which no dividend explains."""
+
+
+def read_adjusted_steps(bars: pd.DataFrame, tolerance: float = RATIO_TOLERANCE) -> AdjustedSteps:
+    """Find the steps of adj_close / close: dividends, and falls that no dividend explains.
 
     The first ratio of a segment is its level. A later ratio that exceeds the level by more than `tolerance` is a
     dividend and starts the next segment. The comparison is with the level, not with the previous day, so that small
-    steps do not accumulate: the rebuilt series stays within `tolerance` of the source. The scan runs forward, so
-    later rows never change an earlier action. Ratios below the level are ignored.
+    steps do not accumulate: the rebuilt series stays within `tolerance` of the source. The scan runs forward. Smaller
+    ratios are ignored, unless they are below the level by `SMALLEST_FALL` or more for `FALL_BARS` bars: a reverse split
+    of raw closes beside adjusted ones. Such a fall starts the next segment, so that later dividends are found.
 
     Args:
-        bars: Frame of ADJUSTED_BAR_TYPES; both prices on the same split basis.
+        bars: Frame of ADJUSTED_BAR_TYPES.
         tolerance: Smallest step of the log ratio that counts as a dividend.
 
     Returns:
-        Frame of ACTION_TYPES, dividends only; `value` is cash per share on the basis of `close`.
+        Dividends, in cash per share on the basis of `close`, and falls.
 
     Raises:
         ValueError: If a column is missing, the rows are not sorted by symbol and session, or a session is repeated.
@@ -48,27 +64,39 @@ def actions_from_adjusted_close(bars: pd.DataFrame, tolerance: float = RATIO_TOL
     steps = [(row, step) for a, b in pairwise(bounds) for row, step in _steps(log_ratio, a, b, tolerance)]
     rows = np.array([row for row, _ in steps], dtype=np.int64)
     sizes = np.array([step for _, step in steps], dtype=np.float64)
-    return pd.DataFrame(
+    is_paid = sizes > 0
+    paid, fallen = rows[is_paid], rows[~is_paid]
+    symbol, session = bars["symbol"].to_numpy(), bars["session"].to_numpy()
+    actions = pd.DataFrame(
         {
-            "symbol": bars["symbol"].to_numpy()[usable[rows]],
-            "ex_date": bars["session"].to_numpy()[usable[rows]],
+            "symbol": symbol[usable[paid]],
+            "ex_date": session[usable[paid]],
             "kind": "dividend",
-            "value": -close[rows - 1] * np.expm1(-sizes),
+            "value": -close[paid - 1] * np.expm1(-sizes[is_paid]),
         },
         columns=list(ACTION_TYPES),
     )
+    falls = {"symbol": symbol[usable[fallen]], "session": session[usable[fallen]], "size": sizes[~is_paid]}
+    return AdjustedSteps(actions, pd.DataFrame(falls))
 
 
 def _steps(log_ratio: Floats, start: int, stop: int, tolerance: float) -> Iterator[tuple[int, float]]:
-    """Yield the rows of [start, stop) where the log ratio rises above the running level, and the size of each rise."""
+    """Yield the rows of [start, stop) where a new segment of the log ratio begins, and the size of each step."""
     if start == stop:
         return
     level, row = log_ratio[start], start + 1
     while row < stop:
-        risen = log_ratio[row : min(row + _ROWS_AHEAD, stop)] > level + tolerance
-        first = int(risen.argmax())
-        if not risen[first]:
-            row += len(risen)
+        ahead = min(row + _ROWS_AHEAD, stop)
+        block = log_ratio[row:ahead]
+        begins = np.array(block > level + tolerance, dtype=np.bool_)
+        if block.min() <= level - SMALLEST_FALL:
+            low = log_ratio[row : min(ahead + FALL_BARS - 1, stop)] <= level - SMALLEST_FALL
+            if low.size >= FALL_BARS:
+                lasting = np.lib.stride_tricks.sliding_window_view(low, FALL_BARS).all(axis=1)
+                begins[: lasting.size] |= lasting
+        first = int(begins.argmax())
+        if not begins[first]:
+            row += len(block)
             continue
         row += first
         yield row, float(log_ratio[row] - level)

@@ -54,9 +54,20 @@ def drop_repeated_dividends(actions: pd.DataFrame, config: QualityConfig) -> tup
 
 
 def repair_dividends(
-    bars: pd.DataFrame, actions: pd.DataFrame, config: QualityConfig
+    bars: pd.DataFrame, actions: pd.DataFrame, config: QualityConfig, *, has_hundredths: bool = False
 ) -> tuple[pd.DataFrame, list[Finding]]:
-    """Divide or drop dividends that the price did not follow; report large ones that it followed."""
+    """Divide or drop dividends that the price did not follow; report large ones that it followed.
+
+    Args:
+        bars: Frame of BAR_TYPES, sorted by symbol and session.
+        actions: Frame of ACTION_TYPES.
+        config: Thresholds.
+        has_hundredths: Whether the exchange quotes in hundredths of its currency: then most dividends of a symbol may
+            be 100 times too large.
+
+    Returns:
+        The actions, and the findings.
+    """
     if not len(bars) or not (actions["kind"] == "dividend").any():
         return actions, []
     codes, symbols = symbol_codes(bars)
@@ -70,6 +81,15 @@ def repair_dividends(
 
     values = actions["value"].to_numpy(np.float64).copy()
     findings = []
+    for row in _hundredfold_rows(yields, moves, bounds, config) if has_hundredths else ():
+        start, size = int(bounds[codes[row]]), float(yields[row])
+        effective = _actions_at(bars, actions, row, start)
+        values[effective] /= PENCE
+        yields[row] /= PENCE
+        reason = f"{size:.1%} of the price, like most dividends of the symbol, and the price followed none: "
+        reason += f"divided by {PENCE:g}"
+        place = (bars["symbol"].iloc[row], bars["session"].iloc[row], "implausible_dividend", size)
+        findings.append(Finding(*place, Treatment.REPAIRED, reason))
     for row in np.flatnonzero((yields >= config.doubtful_yield) | ((dividend > 0) & (split > 1))).tolist():
         size, (start, stop) = yields[row], bounds[codes[row] : codes[row] + 2].tolist()
         place = (bars["symbol"].iloc[row], bars["session"].iloc[row], "implausible_dividend", float(size))
@@ -91,6 +111,32 @@ def repair_dividends(
         findings.append(Finding(*place, Treatment.REPAIRED, reason))
     repaired = actions.assign(value=values)[values > 0] if findings else actions
     return repaired, findings
+
+
+def _hundredfold_rows(yields: Floats, moves: Floats, bounds: Ints, config: QualityConfig) -> list[int]:
+    """Return the rows of dividends in hundredths beside prices in units: most of a symbol are, and no price followed.
+
+    The dividends must be alike and usual when divided by 100, and their expected falls together beyond the noise of
+    the symbol's returns on these days.
+    """
+    found = list[int]()
+    for start, stop in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        paid = start + np.flatnonzero(yields[start:stop] > 0)
+        if len(paid) < config.fewest_hundredfold or np.median(yields[paid]) < config.doubtful_yield:
+            continue
+        usual = float(np.median(yields[paid]))
+        alike = paid[np.abs(np.log(yields[paid] / usual)) <= np.log(config.ordinary_yield)]
+        lowest, highest = config.usual_dividend
+        if 2 * len(alike) <= len(paid) or len(alike) < config.fewest_hundredfold:
+            continue
+        if not lowest <= usual / PENCE <= highest:
+            continue
+        expected = float(np.log1p(-np.minimum(yields[alike], config.large_yield)).sum())
+        moved = float(np.nansum(moves[alike]))
+        noise = np.sqrt(len(alike)) * usual_move(moves, int(alike[-1]), start, stop, config)
+        if moved > config.followed_share * expected and -expected >= config.dividend_sigmas * noise:
+            found += alike.tolist()
+    return found
 
 
 def _divisor(

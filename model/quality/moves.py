@@ -17,6 +17,7 @@ from model.config import QualityConfig
 from model.frames import PRICE_COLUMNS
 from model.quality.actions import ROBUST, repair_dividends, usual_move
 from model.quality.bars import power_of_ten
+from model.quality.decisions import Moves
 from model.quality.findings import Finding, Treatment
 
 
@@ -30,9 +31,12 @@ class _History:
     returns: Floats  # [rows] total log returns
     log_price: Floats  # [rows, 4]
     log_volume: Floats  # [rows] in shares before the first split
+    accepted: Moves  # moves that the operator has accepted
 
     @classmethod
-    def of(cls, bars: pd.DataFrame, actions: pd.DataFrame, config: QualityConfig) -> "_History":
+    def of(
+        cls, bars: pd.DataFrame, actions: pd.DataFrame, config: QualityConfig, accepted: Moves | None = None
+    ) -> "_History":
         volume = bars["volume"].to_numpy(np.float64)
         prices = bars[PRICE_COLUMNS].to_numpy(np.float64)
         shares = np.cumprod(actions_per_bar(bars, actions)[0])
@@ -43,11 +47,26 @@ class _History:
             total_log_returns(bars, actions).to_numpy(),
             np.log(np.where(prices > 0, prices, np.nan)),
             np.log(np.where(volume > 0, volume / shares, np.nan)),
+            accepted or {},
         )
 
+    def changed(self, bars: pd.DataFrame, actions: pd.DataFrame) -> "_History":
+        """Return the history with other bars or actions, and the same accepted moves."""
+        return _History.of(bars, actions, self.config, self.accepted)
+
+    def note_of(self, row: int) -> str | None:
+        """Return the operator's note on an accepted move, None for any other row."""
+        bar = self.bars.iloc[row]
+        return self.accepted.get((bar["symbol"], bar["session"]))
+
     def jumps(self, smallest: float) -> Ints:
-        """Return the rows with an absolute return of at least `smallest`."""
-        return np.flatnonzero(np.abs(self.returns) >= smallest)
+        """Return the rows with an absolute return of at least `smallest`, without accepted moves."""
+        rows = np.flatnonzero(np.abs(self.returns) >= smallest)
+        return (
+            np.array([row for row in rows.tolist() if self.note_of(row) is None], dtype=np.int64)
+            if self.accepted
+            else rows
+        )
 
     def usual(self, row: int) -> float:
         """Estimate the standard deviation of the daily returns before a row."""
@@ -87,16 +106,26 @@ class _History:
             step = float(np.nanmedian(inside) - np.nanmedian(outside))
             if abs(step - np.log(factor)) < abs(step):
                 bars.loc[index, "volume"] /= factor
-        return _History.of(bars, self.actions, self.config)
+        return self.changed(bars, self.actions)
 
 
 def repair_moves(
-    bars: pd.DataFrame, actions: pd.DataFrame, config: QualityConfig
+    bars: pd.DataFrame, actions: pd.DataFrame, config: QualityConfig, accepted: Moves | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[Finding]]:
-    """Repair, exclude or report the jumps of daily bars; symbols without jumps are returned unchanged."""
+    """Repair, exclude or report the jumps of daily bars; symbols without jumps are returned unchanged.
+
+    Args:
+        bars: Frame of BAR_TYPES, sorted by symbol and session.
+        actions: Frame of ACTION_TYPES.
+        config: Thresholds.
+        accepted: Moves that the operator has accepted: they are reported and nothing else.
+
+    Returns:
+        Bars, actions and findings.
+    """
     is_changed, parts, changed_actions, findings = False, [], [], []
     last = 0
-    for start, stop, history in _with_jumps(bars, actions, config.smallest_jump, config):
+    for start, stop, history in _with_jumps(bars, actions, config.smallest_jump, config, accepted):
         repaired, new = _repair(history)
         explained = {finding.session for finding in new}
         moves = _unexplained(repaired, config.daily_jump, config.jump_sigmas, config.rejected_move)
@@ -129,7 +158,7 @@ def find_monthly_moves(bars: pd.DataFrame, actions: pd.DataFrame, config: Qualit
 
 
 def _with_jumps(
-    bars: pd.DataFrame, actions: pd.DataFrame, smallest: float, config: QualityConfig
+    bars: pd.DataFrame, actions: pd.DataFrame, smallest: float, config: QualityConfig, accepted: Moves | None = None
 ) -> Iterator[tuple[int, int, _History]]:
     """Yield [start, stop) and the history of each symbol with a jump."""
     codes, symbols = symbol_codes(bars)
@@ -138,7 +167,9 @@ def _with_jumps(
     for code in np.unique(codes[np.abs(returns) >= smallest]):
         start, stop = int(bounds[code]), int(bounds[code + 1])
         symbol_actions = actions[(actions["symbol"] == symbols[code]).to_numpy()]
-        yield start, stop, _History.of(bars.iloc[start:stop].reset_index(drop=True), symbol_actions, config)
+        moves = {place: note for place, note in (accepted or {}).items() if place[0] == symbols[code]}
+        history = bars.iloc[start:stop].reset_index(drop=True)
+        yield start, stop, _History.of(history, symbol_actions, config, moves)
 
 
 def _repair(history: _History) -> tuple[_History, list[Finding]]:
@@ -161,7 +192,7 @@ def _repair_dividends(history: _History) -> tuple[_History, list[Finding]]:
     """Apply the rule on dividends again, to the repaired closes."""
     actions, findings = repair_dividends(history.bars, history.actions, history.config)
     is_same = actions is history.actions or actions["value"].equals(history.actions["value"])
-    return history if is_same else _History.of(history.bars, actions, history.config), [] if is_same else findings
+    return history if is_same else history.changed(history.bars, actions), [] if is_same else findings
 
 
 def _repair_stretches(history: _History) -> tuple[_History, list[Finding]]:
@@ -215,7 +246,7 @@ def _repair_units(history: _History) -> tuple[_History, list[Finding]]:
             actions = repaired.actions
             is_old = (actions["kind"] == "dividend") & (actions["ex_date"] < history.bars["session"].iloc[stop])
             value = np.where(is_old, actions["value"] * factor, actions["value"])
-            repaired = _History.of(repaired.bars, actions.assign(value=value), history.config)
+            repaired = history.changed(repaired.bars, actions.assign(value=value))
     return repaired, findings
 
 
@@ -247,7 +278,7 @@ def _add_missed_splits(history: _History) -> tuple[_History, list[Finding]]:
             evidence = "split recorded near it" if is_recorded else "volume matches a split, calm days after it"
             reason = f"jump by {np.exp(history.returns[row]):.4g}, {evidence}: split of {ratio:.6g} new for old added"
             finding = history.finding(row, "missed_split", ratio, Treatment.REPAIRED, reason)
-            return _History.of(history.bars, actions, history.config), [finding]
+            return history.changed(history.bars, actions), [finding]
     return history, []
 
 
@@ -316,16 +347,18 @@ def _exclude_spikes(history: _History) -> tuple[_History, list[Finding]]:
         )
         for row in spikes
     ]
-    return _History.of(
-        history.bars.drop(index=spikes).reset_index(drop=True), history.actions, history.config
-    ), findings
+    return history.changed(history.bars.drop(index=spikes).reset_index(drop=True), history.actions), findings
 
 
 def _unexplained(history: _History, smallest: float, sigmas: float, rejected: float) -> list[Finding]:
     """Report moves without an explanation; one of `rejected` or more, log return, needs the volume of an event."""
     findings = []
-    for row in history.jumps(smallest):
+    for row in np.flatnonzero(np.abs(history.returns) >= smallest).tolist():
         move = history.returns[row]
+        if (note := history.note_of(row)) is not None:
+            reason = f"{np.exp(move):.4g} times the previous close: {note}"
+            findings.append(history.finding(row, "unexplained_move", move, Treatment.KEPT, reason))
+            continue
         if abs(move) < sigmas * history.usual(row):
             continue
         treatment, reason = Treatment.KEPT, "no action or rule explains the move"

@@ -12,7 +12,7 @@ from functools import partial
 import pandas as pd
 
 from model.config import QualityConfig
-from model.frames import ACTION_TYPES, BAR_TYPES, check_frame
+from model.frames import ACTION_TYPES, BAR_TYPES, DECISION_TYPES, check_frame
 from model.quality.actions import drop_repeated_dividends, repair_dividends
 from model.quality.bars import (
     exclude_partial_session,
@@ -22,6 +22,7 @@ from model.quality.bars import (
     repair_field_units,
     repair_impossible_bars,
 )
+from model.quality.decisions import Moves, accepted_moves, apply_decisions
 from model.quality.findings import Finding, findings_frame
 from model.quality.moves import find_monthly_moves, repair_moves
 from model.quality.sessions import exclude_before_first_trade, exclude_other_days
@@ -43,7 +44,8 @@ RULES = {
     "repeated_dividend": "Finds a dividend within 10 % of another dividend up to four days earlier. The later one is "
     "dropped.",
     "implausible_dividend": "Finds dividends of at least 5 % of the price that the price did not follow. They are "
-    "divided by the split of the day or by 100 if the result is usual for the symbol, and dropped otherwise. Dividends "
+    "divided by the split of the day or by 100 if the result is usual for the symbol, by 100 if most dividends of a "
+    "symbol quoted in hundredths are as large, and dropped otherwise. Dividends "
     "of at least half the price that the price followed are kept.",
     "missed_split": "Finds a lasting jump by a simple ratio without a recorded split, with matching volume and calm "
     "days after it, or by the ratio of a split recorded within 60 sessions. The split is added.",
@@ -54,6 +56,8 @@ RULES = {
     "a daily move by a factor of 4.5 without the volume of an event rejects the symbol.",
     "erratic": "Finds symbols with at least eight moves above a factor of 3, at least three in each direction. They "
     "are rejected.",
+    "other_history": "Finds bars before a history that the operator accepted with `bellwether prices accept`. They are "
+    "excluded.",
     "stale_run": "Finds at least ten sessions of the same price with missing or constant volume. They are kept, unless "
     "they include the newest bar: then the symbol is rejected.",
     "gap": "Finds sessions of the calendar missing between two bars of a symbol, unless most symbols lack them. They "
@@ -84,6 +88,8 @@ def screen(
     early_closes: pd.DatetimeIndex,
     monthly_symbols: Collection[str] = (),
     config: QualityConfig = QualityConfig(),
+    decisions: pd.DataFrame | None = None,
+    has_hundredths: bool = False,
 ) -> Screened:
     """Apply every rule to the bars and actions of one exchange.
 
@@ -99,6 +105,8 @@ def screen(
         early_closes: Sessions that closed early.
         monthly_symbols: Symbols with one bar a month. Only `impossible_bar`, `unexplained_move` and `erratic` apply.
         config: Thresholds of the rules.
+        decisions: Frame of DECISION_TYPES, the operator's decisions in force; None: none.
+        has_hundredths: Whether the exchange quotes in hundredths of its currency, such as pence.
 
     Returns:
         The screened frames. The given frames are not changed, and are returned as they are if nothing changes.
@@ -108,19 +116,34 @@ def screen(
     """
     check_frame(bars, BAR_TYPES, "bars")
     check_frame(actions, ACTION_TYPES, "actions")
+    decided, accepted = list[Finding](), Moves()
+    if decisions is not None and len(decisions):
+        check_frame(decisions, DECISION_TYPES, "decisions")
+        bars, actions, decided = apply_decisions(bars, actions, decisions)
+        accepted = accepted_moves(decisions)
     is_monthly = bars["symbol"].isin(list(monthly_symbols)).to_numpy()
     if not is_monthly.any():
-        screened = _screen_daily(bars, actions, sessions, early_closes, config)
-        return Screened(screened[0], screened[1], findings_frame(screened[2]))
+        bars, actions, findings = _screen_daily(
+            bars, actions, sessions, early_closes, config, accepted, has_hundredths=has_hundredths
+        )
+        return Screened(bars, actions, findings_frame([*decided, *findings]))
     has_monthly = actions["symbol"].isin(list(monthly_symbols)).to_numpy()
-    daily, repaired, findings = _screen_daily(bars[~is_monthly], actions[~has_monthly], sessions, early_closes, config)
+    daily, repaired, findings = _screen_daily(
+        bars[~is_monthly],
+        actions[~has_monthly],
+        sessions,
+        early_closes,
+        config,
+        accepted,
+        has_hundredths=has_hundredths,
+    )
     monthly, monthly_findings = repair_impossible_bars(bars[is_monthly], config)
     monthly_findings += find_monthly_moves(monthly, actions[has_monthly], config)
     joined = pd.concat([repaired, actions[has_monthly]])
     return Screened(
         pd.concat([daily, monthly]).sort_values(["symbol", "session"], kind="stable", ignore_index=True),
         joined.sort_values(["symbol", "ex_date"], kind="stable", ignore_index=True),
-        findings_frame([*findings, *monthly_findings]),
+        findings_frame([*decided, *findings, *monthly_findings]),
     )
 
 
@@ -130,6 +153,9 @@ def _screen_daily(
     sessions: pd.DatetimeIndex,
     early_closes: pd.DatetimeIndex,
     config: QualityConfig,
+    accepted: Moves,
+    *,
+    has_hundredths: bool,
 ) -> tuple[pd.DataFrame, pd.DataFrame, list[Finding]]:
     findings = list[Finding]()
     for rule in (
@@ -148,7 +174,7 @@ def _screen_daily(
         findings += new
     actions, new = drop_repeated_dividends(actions, config)
     findings += new
-    actions, new = repair_dividends(bars, actions, config)
+    actions, new = repair_dividends(bars, actions, config, has_hundredths=has_hundredths)
     findings += new
-    bars, actions, new = repair_moves(bars, actions, config)
+    bars, actions, new = repair_moves(bars, actions, config, accepted)
     return bars, actions, [*findings, *new, *find_stale_runs(bars, config), *find_zero_volume(bars, config)]

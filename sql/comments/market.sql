@@ -3,7 +3,7 @@ comment on schema market is 'Prices as traded, splits and dividends, and the cor
 
 comment on table market.instrument is 'One row per symbol.';
 comment on column market.instrument.symbol is 'Ticker in the notation of its source, for example BRK-B or ^GSPC.';
-comment on column market.instrument.source is 'Source of its bars: sample, file or yahoo. A symbol has bars of one source only.';
+comment on column market.instrument.source is 'Source of its first bars: sample, file or yahoo; report.bar_source has the source of every bar.';
 comment on column market.instrument.exchange_mic is 'ISO 10383 code of the exchange whose calendar defines its sessions, for example XNYS.';
 comment on column market.instrument.currency_code is 'ISO 4217 code of the currency of its prices.';
 comment on column market.instrument.bar_interval is 'Shortest interval of the source''s bars: daily or monthly.';
@@ -52,5 +52,19 @@ comment on column market.finding.treatment is 'repaired (the reason gives the ch
 comment on column market.finding.reason is 'Explanation, one sentence.';
 comment on column market.finding.found_at is 'Time of the first detection, UTC.';
 comment on column market.finding.cleared_at is 'Time of the first later check without the fault, UTC; null if the fault persists.';
+
+comment on table market.price_decision is 'One row per decision of the operator about a doubtful price. A run uses those known at its known_at: decided, and not yet withdrawn.';
+comment on column market.price_decision.decision_id is 'Number of the decision.';
+comment on column market.price_decision.symbol is 'Symbol, see market.instrument.';
+comment on column market.price_decision.session is 'Session of the finding. history: first session of the accepted history, earlier bars are excluded; null: none are.';
+comment on column market.price_decision.kind is 'split (the move is a split); unit (the earlier prices have another unit or currency); move (the move is real); history (the next download replaces the stored history).';
+comment on column market.price_decision.ratio is 'split: new shares per old share. unit: factor of the earlier prices. Null for the other kinds.';
+comment on column market.price_decision.source is 'Source of the newest bars at the time of the decision: sample, file or yahoo.';
+comment on column market.price_decision.note is 'Note of the operator; may be empty.';
+comment on column market.price_decision.decided_by is 'Operating system user who decided.';
+comment on column market.price_decision.decided_at is 'Time of the decision, UTC.';
+comment on column market.price_decision.withdrawn_by is 'Operating system user who withdrew it; null while in force.';
+comment on column market.price_decision.withdrawn_at is 'Time of the withdrawal, UTC; null while in force.';
+comment on column market.price_decision.applied_at is 'history: time of the download that it admitted, UTC; null before it, and for the other kinds.';
 
 comment on function market.is_changed is 'Whether `incoming` differs from `stored` by more than the relative tolerance. False without an incoming value.';

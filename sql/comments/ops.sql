@@ -42,6 +42,7 @@ comment on column ops.download.last_session is 'Last session received; null with
 comment on column ops.download.bars_added is 'Number of new bars.';
 comment on column ops.download.bars_revised is 'Number of corrected bars, see market.bar_revision.';
 comment on column ops.download.actions_changed is 'Number of new, corrected or withdrawn splits and dividends.';
+comment on column ops.download.first_trade is 'Date of the first trade as the source reports it; null if it reports none.';
 
 comment on table ops.drift_check is 'One row per run, horizon and monitored measure: whether the published forecasts are as accurate as expected of their model.';
 comment on column ops.drift_check.run_id is 'Run, see ops.run.';
@@ -131,3 +132,12 @@ comment on column ops.due_month.source is 'Source, see ops.monitored_universe.';
 comment on column ops.due_month.universe is 'Universe, see ops.monitored_universe.';
 comment on column ops.due_month.origin_month is 'Month to be published, first day of the month.';
 comment on column ops.due_month.due_on is 'Last date of publication in time.';
+
+comment on table ops.lock is 'One row per name that processes lock, for as long as their transaction lasts: months, recipients, downloads.';
+comment on column ops.lock.name is 'Name: source/universe/first day of the origin month, recipient and its id, or bellwether/market for downloads.';
+
+comment on table ops.schema_version is 'One row: the revision of the schema. An upgrade locks the table.';
+comment on column ops.schema_version.revision is 'Last step that was run, see sql/migrations/versions.';
+
+comment on table ops.report_view is 'One row per view of the schema report that Bellwether has built. Other views there are left alone.';
+comment on column ops.report_view.view_name is 'Name of the view, without its schema.';

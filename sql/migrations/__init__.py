@@ -1,8 +1,7 @@
 """The steps from an empty database to the newest schema; `versions/` holds one pair of files per step.
 
 A step is `NNNN_subject.sql` and a short `NNNN_subject.py` that names its predecessor. A released step is never edited.
-
-- `env`: Alembic's entry point.
+`sql.migrate` runs the steps with Alembic, but stores the revision itself, in `ops.schema_version`.
 """
 
 from pathlib import Path

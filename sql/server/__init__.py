@@ -2,6 +2,7 @@
 
 - `lifecycle`: starts, stops and locates the server of a home directory.
 - `initialise`: creates the data directory, the roles and the database, and copies the binaries if necessary.
+- `logins`: rights and limits of the logins.
 - `cluster`: the files of a home's server, its binaries, its process and its URLs.
 - `account`: the operating-system account of the server, its permissions and its commands.
 

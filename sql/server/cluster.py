@@ -141,7 +141,10 @@ def make_url(cluster: Cluster, port: int, role: str) -> str:
     try:
         password = (cluster.folder / f"{login}.password").read_text()
     except OSError as error:
-        raise ServerError(f"The password of `{login}` must be readable: {error}; restore it from a backup.") from error
+        raise ServerError(
+            f"The password of `{login}` must be readable: {error}; restore it from a backup, or delete the "
+            "database with `bellwether db delete --yes`."
+        ) from error
     return f"postgresql://{login}:{quote(password, safe='')}@127.0.0.1:{port}/{DATABASE}"
 
 

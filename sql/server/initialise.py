@@ -63,7 +63,10 @@ def provide_data(cluster: Cluster, lock: int) -> None:
         _check_data(data)
         return
     if data.exists():
-        raise ServerError(f"`{data}` must not exist before its first start, but it does: move or delete it.")
+        raise ServerError(
+            f"`{data}` must not exist before its first start, but it does: it belongs to an earlier home of this path; "
+            "move or delete it, with `bellwether db delete --yes`."
+        )
     if (cluster.folder / "port").exists():
         raise ServerError(f"`{data}` must exist after a first start: restore it, or delete `{cluster.folder}`.")
     if data != link:

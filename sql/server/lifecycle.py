@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import secrets
+import shutil
 import socket
 import time
 from collections.abc import Iterator
@@ -24,13 +25,26 @@ from sql.server.cluster import (
     tail_log,
 )
 from sql.server.initialise import provide_binaries, provide_data
+from sql.server.logins import reset_logins
 
-__all__ = ["Cluster", "ServerError", "is_running", "psql_path", "start", "stop", "url"]
+__all__ = [
+    "Cluster",
+    "ServerError",
+    "delete",
+    "is_running",
+    "psql_path",
+    "remembered_port",
+    "secure",
+    "start",
+    "stop",
+    "url",
+]
 
 START_TIMEOUT_SECONDS = 60
 STOP_TIMEOUT_SECONDS = 60
 LOCK_TIMEOUT_SECONDS = 90  # longer than a start: a second caller must outlast a slow first one
 LOG_ROTATION_BYTES = 10_000_000
+_UNSAFE = frozenset('"$`\\') | frozenset(map(chr, range(32))) | {"\x7f"}
 PORTS = range(15_432, 32_768)  # below the range of outgoing connections, so the port stays free across restarts
 
 SETTINGS = {  # name: (value, reason)
@@ -63,8 +77,12 @@ def start(home: Path) -> str:
     cluster = Cluster.at(home)
     if postmaster := find_ready(cluster):
         return make_url(cluster, postmaster.port, "owner")
+    _require_safe_path(cluster)
     try:
-        cluster.folder.mkdir(parents=True, exist_ok=True)
+        if not cluster.home.exists():
+            cluster.home.mkdir(parents=True)
+            cluster.home.chmod(0o711 if server_account() else 0o700)
+        cluster.folder.mkdir(exist_ok=True)
         cluster.folder.chmod(0o755 if server_account() else 0o700)
         with _lock(cluster) as lock:
             cluster = Cluster.at(home)  # another process may have created it during the wait
@@ -73,6 +91,8 @@ def start(home: Path) -> str:
                 provide_binaries(cluster)
                 provide_data(cluster, lock)
                 postmaster = _launch(cluster)
+                with contextlib.suppress(ServerError):  # `secure` reports it
+                    reset_logins(cluster, postmaster.port)
             return make_url(cluster, postmaster.port, "owner")
     except OSError as error:
         raise ServerError(f"The database in `{cluster.folder}` cannot be started: {error}.") from error
@@ -103,6 +123,37 @@ def stop(home: Path) -> bool:
         return True
 
 
+def delete(home: Path) -> list[Path]:
+    """Stop the server of `home` and delete its database, wherever its data are.
+
+    Also deletes data that outlived a deleted home, see `Cluster.at`.
+
+    Returns:
+        The deleted folders.
+
+    Raises:
+        ServerError: if the server does not stop, or a folder cannot be deleted.
+    """
+    cluster = Cluster.at(home)
+    paths = [cluster.data, cluster.data.with_name(f"{cluster.data.name}.partial"), cluster.folder]
+    found = [path for path in paths if path.exists()]
+    try:
+        if cluster.data.exists():
+            cluster.folder.mkdir(parents=True, exist_ok=True)  # the server may have outlived it
+            stop(home)
+        for path in paths:
+            if path.exists():
+                shutil.rmtree(path)
+    except OSError as error:
+        raise ServerError(f"The database in `{cluster.folder}` cannot be deleted: {error}.") from error
+    return [path for path in found if path.parent != cluster.folder]
+
+
+def remembered_port(home: Path) -> int | None:
+    """Return the port of the last start; None before the first one."""
+    return _read_port(Cluster.at(home))
+
+
 def is_running(home: Path) -> bool:
     """Return whether the server of `home` accepts connections."""
     return find_ready(Cluster.at(home)) is not None
@@ -124,9 +175,30 @@ def url(home: Path, role: Literal["owner", "analyst"] = "owner") -> str:
     return make_url(cluster, postmaster.port, role)
 
 
+def secure(home: Path) -> None:
+    """Set the password, limits and settings of the analyst's login, which can change them; needs a running server.
+
+    Raises:
+        ServerError: if the superuser's password is not readable, or was changed.
+    """
+    cluster = Cluster.at(home)
+    if postmaster := find_ready(cluster):
+        reset_logins(cluster, postmaster.port)
+
+
 def psql_path() -> Path:
     """Return the `psql` of the server's version."""
     return client_path("psql")
+
+
+def _require_safe_path(cluster: Cluster) -> None:
+    """Refuse a path with a meaning to the shell that Postgres' own programs use."""
+    unsafe = sorted({character for character in str(cluster.data) if character in _UNSAFE})
+    if unsafe:
+        raise ServerError(
+            "`BELLWETHER_HOME` must be a path without quotes, $, backticks, backslashes and line breaks, because the "
+            f"database is started through a shell; received {str(cluster.home)!r}: choose another directory."
+        )
 
 
 @contextlib.contextmanager
@@ -193,11 +265,16 @@ def _launch(cluster: Cluster) -> Postmaster:
     )
 
 
+def _read_port(cluster: Cluster) -> int | None:
+    with contextlib.suppress(OSError, ValueError):
+        return int((cluster.folder / "port").read_text())
+    return None
+
+
 def _choose_port(cluster: Cluster) -> int:
     """Return the previous port if it is free, else any free one of `PORTS`."""
-    remembered = cluster.folder / "port"
-    text = remembered.read_text().strip() if remembered.exists() else ""
-    for port in ([int(text)] if text.isdecimal() else []) + [secrets.choice(PORTS) for _ in range(100)]:
+    remembered = _read_port(cluster)
+    for port in ([] if remembered is None else [remembered]) + [secrets.choice(PORTS) for _ in range(100)]:
         with socket.socket() as probe, contextlib.suppress(OSError, OverflowError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # closed connections linger on a port
             probe.bind(("127.0.0.1", port))

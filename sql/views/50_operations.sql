@@ -136,6 +136,38 @@ comment on column report.finding.treatment is 'repaired (the reason gives the ch
 comment on column report.finding.reason is 'Explanation, one sentence.';
 comment on column report.finding.found_at is 'Time of the first detection, UTC.';
 
+create view report.price_decision as
+select
+    decision_id, symbol, session, kind, ratio, source, note, decided_by, decided_at, withdrawn_by, withdrawn_at, applied_at
+from market.price_decision
+order by decision_id desc;
+comment on view report.price_decision is 'One row per decision of the operator about a doubtful price, newest first.';
+comment on column report.price_decision.decision_id is 'Number of the decision.';
+comment on column report.price_decision.symbol is 'Symbol, see market.instrument.';
+comment on column report.price_decision.session is 'Session of the finding. history: first session of the accepted history, earlier bars are excluded; null: none are.';
+comment on column report.price_decision.kind is 'split (the move is a split); unit (the earlier prices have another unit or currency); move (the move is real); history (the next download replaces the stored history).';
+comment on column report.price_decision.ratio is 'split: new shares per old share. unit: factor of the earlier prices. Null for the other kinds.';
+comment on column report.price_decision.source is 'Source of the newest bars at the time of the decision: sample, file or yahoo.';
+comment on column report.price_decision.note is 'Note of the operator; may be empty.';
+comment on column report.price_decision.decided_by is 'Operating system user who decided.';
+comment on column report.price_decision.decided_at is 'Time of the decision, UTC.';
+comment on column report.price_decision.withdrawn_by is 'Operating system user who withdrew it; null while in force.';
+comment on column report.price_decision.withdrawn_at is 'Time of the withdrawal, UTC; null while in force.';
+comment on column report.price_decision.applied_at is 'history: time of the download that it admitted, UTC; null before it, and for the other kinds.';
+
+create view report.bar_source as
+select b.symbol, d.source, min(b.session) as first_session, max(b.session) as last_session, count(*) as bars
+from market.daily_bar b
+join ops.download d using (symbol, known_at)
+group by b.symbol, d.source
+order by b.symbol, first_session;
+comment on view report.bar_source is 'One row per symbol and source of its bars, in the newest known version.';
+comment on column report.bar_source.symbol is 'Symbol, see market.instrument.';
+comment on column report.bar_source.source is 'Source of the bars: sample, file or yahoo.';
+comment on column report.bar_source.first_session is 'First session with a bar of the source.';
+comment on column report.bar_source.last_session is 'Last session with a bar of the source.';
+comment on column report.bar_source.bars is 'Number of bars of the source.';
+
 create view report.data_quality as
 select
     r.source, r.universe, r.origin_month, o.symbol, o.outcome, o.reason, o.last_session, o.months,

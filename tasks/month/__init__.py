@@ -2,6 +2,7 @@
 
 - `run`: the run's row in the ledger, open while the steps work.
 - `fetch`: bars, splits and dividends from the price source into the store.
+- `overlap`: downloads of symbols whose stored bars come from another source.
 - `check`: screened bars, the months built from them, and the coverage of the universe.
 - `train`: the candidate models: kept, fine-tuned, or trained from scratch.
 - `ensemble`: the networks of one model, trained sequentially or in parallel.

@@ -13,12 +13,15 @@ from model.quality.findings import Treatment
 from model.quality.screening import RULES, screen
 from tasks.calendars import month_table, sessions_between
 from tasks.database import database_errors, get_store
+from tasks.decisions import name_commands, read_decisions
 from tasks.errors import PricesIncompleteError
 from tasks.plans.month import MonthPlan
 from tasks.progress import log_line
 from tasks.retries import STEP
 from tasks.sources.base import Outcome
 
+HUNDREDTH_EXCHANGES = {"XLON", "XJSE", "XTAE"}
+"""Exchanges that quote in pence, cents and agorot. Stored prices have the whole unit."""
 OUTCOME_COLUMNS = ["symbol", "outcome", "reason", "last_session", "months"]
 
 
@@ -181,6 +184,7 @@ def _read_screened_bars(symbols: Sequence[str], *, as_of: date, known_at: dateti
         store = get_store()
         bars = store.read_bars(symbols, as_of=as_of, known_at=known_at)
         actions = store.read_actions(symbols, as_of=as_of, known_at=known_at)
+        decisions = read_decisions(store, symbols, known_at)
         read = _ScreenedBars(bars, actions, pd.DataFrame(columns=list(FINDING_TYPES)), store.read_instruments(symbols))
     screened = [
         screen(
@@ -188,6 +192,8 @@ def _read_screened_bars(symbols: Sequence[str], *, as_of: date, known_at: dateti
             actions[actions["symbol"].isin(bars["symbol"].unique())],
             *sessions_between(mic, bars["session"].min().date(), as_of),
             read.monthly_symbols,
+            decisions=decisions,
+            has_hundredths=mic in HUNDREDTH_EXCHANGES,
         )
         for mic, bars in read.by_exchange()
     ]
@@ -197,5 +203,5 @@ def _read_screened_bars(symbols: Sequence[str], *, as_of: date, known_at: dateti
         read,
         bars=pd.concat([part.bars for part in screened], ignore_index=True),
         actions=pd.concat([part.actions for part in screened], ignore_index=True),
-        findings=pd.concat([part.findings for part in screened], ignore_index=True),
+        findings=name_commands(pd.concat([part.findings for part in screened], ignore_index=True)),
     )

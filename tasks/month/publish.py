@@ -11,7 +11,7 @@ from tasks.database import database_errors, get_store
 from tasks.month.check import Checked
 from tasks.month.drift import DriftResult
 from tasks.month.forecast import Forecasts
-from tasks.month.run import OpenRun
+from tasks.month.run import MonthLostError, OpenRun
 from tasks.month.score import ERROR_COLUMNS
 from tasks.month.train import Choice
 from tasks.progress import log_line
@@ -42,6 +42,9 @@ def publish_month(
 
     Returns:
         The message of the run in the ledger.
+
+    Raises:
+        MonthLostError: if this process does not hold the month any more.
     """
     plan = run.plan
     # A symbol may have a complete origin month and still too short a history for a forecast.
@@ -80,6 +83,14 @@ def publish_month(
         resolved_alerts=cleared_alerts(plan.key, drift.checks, choice.refused),
     )
     with database_errors():
-        get_store().publish(run.run_id, publication, finished_at=datetime.now(UTC))
+        store = get_store()
+        try:
+            run.require_lock()
+            store.publish(run.run_id, publication, finished_at=datetime.now(UTC))
+        except MonthLostError:
+            # The connections may have ended after the commit of an earlier attempt.
+            row = store.read_run(run.run_id)
+            if row is None or row["status"] != "published":
+                raise
     log_line("publish", message)
     return message

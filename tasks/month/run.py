@@ -13,15 +13,19 @@ from prefect.runtime import flow_run
 from pydantic_core import to_jsonable_python
 
 from model.config import ForecasterConfig
-from sql.store import Store
+from sql.store import LockLostError, Store
 from tasks.alerts.messages import failed_run_alert
 from tasks.alerts.redaction import describe_error
 from tasks.database import database_errors, get_store
-from tasks.errors import AlreadyPublishedError, RunInProgressError
+from tasks.errors import AlreadyPublishedError, BellwetherError, RunInProgressError
 from tasks.plans.month import MonthPlan
 
 # Libraries that affect the numbers; recorded with every run and model.
 _LIBRARIES = ("bellwether", "tensorflow", "keras", "numpy", "pandas", "scipy", "exchange_calendars")
+
+
+class MonthLostError(BellwetherError):
+    """The month's lock was lost during the run; nothing was published. Not worth a retry of a step."""
 
 
 @dataclass
@@ -32,6 +36,19 @@ class OpenRun:
     plan: MonthPlan
     outcomes: pd.DataFrame | None = field(default=None, repr=False)
     """Outcomes of the symbols, once they are checked: stored even if the run fails later."""
+    is_closed: bool = False
+    """Whether the row in the ledger has the failure of the run."""
+
+    def require_lock(self) -> None:
+        """Check that this process still holds the month; called between the steps and before the publication.
+
+        Raises:
+            MonthLostError: if the connection that held its lock has ended.
+        """
+        try:
+            get_store().require_month(self.plan.key)
+        except LockLostError as error:
+            raise _month_lost(self.plan) from error
 
     def freeze_known_at(self) -> MonthPlan:
         """Set the run's `known_at` to the present: later downloads do not affect this run.
@@ -63,8 +80,16 @@ def open_run(
     Raises:
         RunInProgressError: if another process is running the same month.
         AlreadyPublishedError: if another process has published it since the plan was made.
+        MonthLostError: if the connection that holds the lock ends within the block.
     """
-    with database_errors(), store.hold_month(plan.key) as is_ours:
+    opened = list[OpenRun]()
+
+    def close() -> None:  # at once: the service check must not find a running row without a holder
+        for run in opened:
+            with suppress(Exception):
+                _fail(store, run, _month_lost(plan), is_unattended=is_unattended)
+
+    with database_errors(), store.hold_month(plan.key, on_loss=close) as is_ours:
         if not is_ours:
             raise RunInProgressError(
                 f"The run of {plan.key.universe} for {plan.key.origin_month:%Y-%m} is in progress in another process; "
@@ -91,6 +116,7 @@ def open_run(
             ),
             plan,
         )
+        opened.append(run)
         try:
             yield run
         except BaseException as error:  # Ctrl-C and Prefect's cancellation included: no row may stay "running"
@@ -105,9 +131,20 @@ def software_versions() -> dict[str, str]:
     return {"python": platform.python_version(), **versions}
 
 
+def _month_lost(plan: MonthPlan) -> MonthLostError:
+    return MonthLostError(
+        f"The run of {plan.key.universe} for {plan.key.origin_month:%Y-%m} published nothing, because the database "
+        "connection that held its lock has ended; look for a restart of the server or a time limit of a proxy, and run "
+        "the month again."
+    )
+
+
 def _fail(store: Store, run: OpenRun, error: BaseException, *, is_unattended: bool) -> None:
+    if run.is_closed:
+        return
     message = describe_error(error)
     alert = None
     if is_unattended or isinstance(error, Exception):
         alert = failed_run_alert(run.plan.key, message, error, correction=run.plan.correction)
     store.fail_run(run.run_id, message=message, finished_at=datetime.now(UTC), outcomes=run.outcomes, alert=alert)
+    run.is_closed = True

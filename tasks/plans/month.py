@@ -11,8 +11,8 @@ from sql.store import MonthKey, Store
 from tasks.calendars import last_closed_session, month_table
 from tasks.database import database_errors
 from tasks.errors import BadRequestError, NotEnoughHistoryError
-from tasks.plans.prices import PricesPlan, open_request_source, require_one_source
-from tasks.plans.universe import Instrument, abbreviate, choose_instruments
+from tasks.plans.prices import PricesPlan, open_request_source
+from tasks.plans.universe import Instrument, abbreviate, choose_instruments, require_same_universe
 from tasks.settings import Mode, Settings
 
 
@@ -58,7 +58,7 @@ def plan_month(
     """Plan a month.
 
     Args:
-        store: Published months, models, and the source of each stored symbol.
+        store: Published months and models.
         settings: Cache directory and options of the sources.
         config: Number of months that a model needs.
         source_spec: `sample`, `file:PATH` or `yahoo`.
@@ -73,7 +73,7 @@ def plan_month(
         now: Moment of the request, UTC.
 
     Raises:
-        BadRequestError: if the request is invalid.
+        BadRequestError: if the request is invalid, or another set of symbols was published under the universe's name.
         NotEnoughHistoryError: if the source lists too few months up to `as_of`.
     """
     source = open_request_source(source_spec, settings)
@@ -87,11 +87,13 @@ def plan_month(
         _require_history(spans, as_of, origin_month, config.fewest_months)
     key = MonthKey(source=source.kind, universe=universe, origin_month=origin_month)
     with database_errors():
+        if symbols is None:  # the name of a list of symbols is a digest of them
+            last = store.read_report("published_universe", source=source.kind, universe=universe)
+            require_same_universe(universe, instruments, universe_file or source_spec, last)
         published = store.find_published(key)
         has_model = mode not in ("keep", "fine-tune") or store.read_champion(key) is not None
     if not has_model:
         raise BadRequestError(f"{universe} has no model to {mode} yet; run it with `--mode auto` first.")
-    require_one_source(store, instruments, source.kind)
     return MonthPlan(
         key=key,
         as_of=as_of,

@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sql.store import Store
-from tasks.database import database_errors
 from tasks.errors import BadRequestError
 from tasks.plans.sources import open_source
-from tasks.plans.universe import Instrument, abbreviate, choose_instruments
+from tasks.plans.universe import Instrument, choose_instruments
 from tasks.settings import Settings
 from tasks.sources.base import Source
 
@@ -32,7 +30,6 @@ class PricesPlan:
 
 
 def plan_prices(
-    store: Store,
     settings: Settings,
     *,
     source_spec: str,
@@ -44,7 +41,6 @@ def plan_prices(
     """Plan a download of prices without a forecast.
 
     Args:
-        store: Source of each stored symbol.
         settings: Cache directory and options of the sources.
         source_spec: `sample`, `file:PATH` or `yahoo`.
         symbols: Symbols to fetch; default: those of `universe_file`, else all that the source lists.
@@ -61,7 +57,6 @@ def plan_prices(
         )
     source = open_request_source(source_spec, settings)
     universe, instruments = choose_instruments(source, source.instruments(), symbols, universe_file)
-    require_one_source(store, instruments, source.kind)
     return PricesPlan(
         source_spec=source_spec, universe=universe, instruments=instruments, requested_at=now, first=first
     )
@@ -76,20 +71,3 @@ def open_request_source(spec: str, settings: Settings) -> Source:
     return open_source(
         spec, cache_dir=settings.cache_dir, base_url=settings.yahoo_base_url, max_workers=settings.yahoo_workers
     )
-
-
-def require_one_source(store: Store, instruments: Sequence[Instrument], kind: str) -> None:
-    """Require that the stored bars of the instruments, if any, come from the source `kind`.
-
-    Raises:
-        BadRequestError: if those of some symbol come from another source.
-    """
-    with database_errors():
-        stored = store.read_instruments([instrument.symbol for instrument in instruments])
-    foreign = stored[stored["source"] != kind]
-    if len(foreign):
-        raise BadRequestError(
-            f"All bars of a symbol must come from one source: those of {abbreviate(list(foreign['symbol']))} in this "
-            f"database come from {foreign['source'].iloc[0]!r}; use that source, or another database "
-            "(`BELLWETHER_HOME` or `DATABASE_URL`)."
-        )

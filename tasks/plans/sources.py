@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tasks.errors import BadRequestError
+from tasks.paths import show_path
 from tasks.sources.base import Source
 
 
@@ -44,4 +45,4 @@ def open_source(
         if cache_dir is None:
             raise ValueError("`cache_dir` must name a directory for the source 'yahoo'; received None.")
         return YahooSource(cache_dir, base_url=base_url, max_workers=max_workers, sleep=sleep)
-    raise BadRequestError(f"Unknown price source {spec!r}; choose 'sample', 'file:PATH' or 'yahoo'.")
+    raise BadRequestError(f"Unknown price source '{show_path(spec)}'; choose 'sample', 'file:PATH' or 'yahoo'.")

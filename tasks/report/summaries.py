@@ -1,5 +1,6 @@
 """Summaries of finished runs, read back from the database, and example queries."""
 
+import time
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -9,10 +10,14 @@ import pandas as pd
 
 from sql.store import MonthKey, Store
 from tasks.database import database_errors
+from tasks.errors import DatabaseUnavailableError
 from tasks.plans.backtest import BacktestPlan
 from tasks.plans.month import MonthPlan
 from tasks.plans.prices import PricesPlan
 from tasks.research.backtest import BacktestResults, History
+
+_ATTEMPTS = 4
+_PAUSE_SECONDS = 3.0
 
 EXAMPLE_QUERIES = {
     "Forecasts of the next month, in prices": (
@@ -104,7 +109,24 @@ def summarise_published(store: Store, plan: MonthPlan) -> MonthSummary:
 
 
 def summarise_month(store: Store, plan: MonthPlan, run_id: int, *, is_already_done: bool) -> MonthSummary:
-    """Summarise a published run of a month."""
+    """Summarise a published run of a month, after a few attempts if the database does not answer.
+
+    Raises:
+        DatabaseUnavailableError: if it does not answer; the month stays published.
+    """
+    for attempt in range(_ATTEMPTS):
+        try:
+            return _read_month(store, plan, run_id, is_already_done=is_already_done)
+        except DatabaseUnavailableError as error:
+            if attempt == _ATTEMPTS - 1:
+                raise DatabaseUnavailableError(
+                    f"Run {run_id} published {plan.key.origin_month:%Y-%m}, but its summary cannot be read: {error}"
+                ) from error
+            time.sleep(_PAUSE_SECONDS)
+    raise AssertionError  # the last attempt returns or raises
+
+
+def _read_month(store: Store, plan: MonthPlan, run_id: int, *, is_already_done: bool) -> MonthSummary:
     universe: dict[str, Any] = {"source": plan.key.source, "universe": plan.key.universe}
     with database_errors():
         run = store.read_report("run", run_id=run_id).iloc[0]

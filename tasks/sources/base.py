@@ -1,6 +1,7 @@
 """Interface of the price sources: requests, outcomes, and the columns of their frames."""
 
 import functools
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
@@ -18,7 +19,12 @@ INSTRUMENT_TYPES = {
     "bar_interval": "str",
     "first_session": "datetime64[ns]",
     "last_session": "datetime64[ns]",
+    "first_trade": "datetime64[ns]",
 }
+
+
+_CONTROL = {"Cc", "Cf", "Cs"}
+"""Unicode categories: control characters, invisible format characters and undecodable bytes."""
 
 
 class Outcome(StrEnum):
@@ -61,7 +67,8 @@ class Fetched:
     """One for each requested symbol, in the order of the request."""
     instruments: pd.DataFrame
     """symbol, exchange_mic, currency_code, bar_interval ("daily" or "monthly": the finest of the source),
-    first_session, last_session of the symbols with bars; the sessions are those of `bars`."""
+    first_session, last_session of the symbols with bars (the sessions are those of `bars`), first_trade (date that the
+    source reports; NaT if it reports none)."""
     findings: pd.DataFrame
     """Faults of the source's rows that were repaired or left out: FINDING_TYPES of `model.quality`."""
     knows_actions: bool = True
@@ -100,6 +107,11 @@ class Source(Protocol):
             BadRequestError: if the source cannot be read at all.
             ValueError: if `now` is naive.
         """
+
+
+def clean_symbol(text: str) -> str:
+    """Remove blanks around a symbol, and control characters such as NUL."""
+    return "".join(character for character in text if unicodedata.category(character) not in _CONTROL).strip()
 
 
 def merge_fetched(parts: Sequence[Fetched]) -> Fetched:

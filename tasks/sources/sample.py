@@ -55,6 +55,7 @@ class SampleSource:
 def _instruments(bars: pd.DataFrame) -> pd.DataFrame:
     table = session_spans(bars)
     table = table.assign(exchange_mic=table["symbol"].map(EXCHANGES), currency_code="USD", bar_interval="daily")
+    table["first_trade"] = pd.NaT
     return stack([table], INSTRUMENT_TYPES)
 
 

@@ -1,12 +1,17 @@
 """Faulty price files from the field: from the file to the tables."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pandas as pd
 import pytest
 
 from flows.ingest import ingest_prices
+from tasks.errors import BadRequestError
+from tasks.month.check import read_months
+from tasks.plans.month import MonthPlan
 from tests.support.rows import query
 
 
@@ -70,6 +75,22 @@ def test_copies_on_sundays_are_excluded(machine: None, database_url: str, field:
     assert findings(database_url, "SUNX") == {}
 
 
+def months(symbols: list[str]) -> pd.DataFrame:
+    """Build the months that a run uses today."""
+    now = datetime.now(UTC)
+    key = SimpleNamespace(origin_month=now.date().replace(day=1))
+    plan = cast(MonthPlan, SimpleNamespace(as_of=now.date(), known_at=now, key=key))
+    return read_months(plan, symbols)[0].set_index(["symbol", "month"])
+
+
+def test_copies_on_sundays_enter_no_month(machine: None, field: Path) -> None:
+    """2016-07-31 was a Sunday: its bar is Monday's, of the next month."""
+    ingest_prices(source=f"file:{field / 'd13_sunday_copies'}")
+    built = months(["SUNC", "SUNX"])
+    assert built.loc[("SUNC", pd.Timestamp("2016-07-01")), "close"] == pytest.approx(44.62, abs=0.005)
+    pd.testing.assert_frame_equal(built.loc["SUNC"], built.loc["SUNX"])
+
+
 def test_dates_off_by_a_day_are_rejected(machine: None, database_url: str, field: Path) -> None:
     ingest_prices(source=f"file:{field / 'd04_utc_midnight'}")
     for symbol in ("PARA", "PARB", "PARC"):
@@ -79,6 +100,17 @@ def test_dates_off_by_a_day_are_rejected(machine: None, database_url: str, field
 def test_days_without_a_session_are_findings(machine: None, database_url: str, field: Path) -> None:
     ingest_prices(source=f"file:{field / 'd06_seven_days.csv.gz'}")
     assert findings(database_url, "COIN-USD")["not_a_session"] == "excluded"
+
+
+def test_market_of_every_day_has_its_calendar(machine: None, database_url: str, field: Path, tmp_path: Path) -> None:
+    universe = tmp_path / "coins.csv"
+    universe.write_text("symbol,exchange_mic\nCOIN-USD,24/7\n")
+    ingest_prices(source=f"file:{field / 'd06_seven_days.csv.gz'}", universe=str(universe))
+    assert query(database_url, "select exchange_mic from market.instrument") == [("24/7",)]
+    assert not {"not_a_session", "gap", "shifted_sessions"} & set(findings(database_url, "COIN-USD"))
+    universe.write_text("symbol,exchange_mic\nCOIN-USD,XNOWHERE\n")
+    with pytest.raises(BadRequestError, match="gives COIN-USD the exchange 'XNOWHERE', which has no calendar"):
+        ingest_prices(source=f"file:{field / 'd06_seven_days.csv.gz'}", universe=str(universe))
 
 
 @pytest.mark.parametrize(("symbol", "ratio"), [("RV18", 18), ("RV75", 75), ("RV1000", 1000)])
@@ -112,3 +144,17 @@ def test_exchange_and_currency_of_the_universe_file_apply(machine: None, databas
     instruments = query(database_url, "select symbol, exchange_mic, currency_code from market.instrument order by 1")
     assert instruments == [("TK0.T", "XTKS", "JPY"), ("TK1.T", "XTKS", "JPY")]
     assert query(database_url, "select count(*) from report.finding where rule in ('gap', 'not_a_session')") == [(0,)]
+    built = months(["TK0.T", "TK1.T"])
+    assert built["is_final"].groupby("month").all()[pd.Timestamp("2018-04-01")]
+
+
+def test_reverse_split_of_raw_closes_loses_no_dividend(machine: None, database_url: str, field: Path) -> None:
+    """The split of 1:8, and all ten dividends, five on each side."""
+    ingest_prices(source=f"file:{field / 'd02_raw_reverse_split.csv.gz'}")
+    paid = query(database_url, "select ex_date, value from market.corporate_action where kind = 'dividend' order by 1")
+    assert len(paid) == 10
+    assert [day < date(2017, 6, 1) for day, _ in paid] == [True] * 5 + [False] * 5
+    assert [value for _, value in paid] == pytest.approx([0.1] * 5 + [0.8] * 5, rel=0.01)
+    split = query(database_url, "select session, value from report.finding where rule = 'missed_split'")
+    assert split == [(date(2017, 6, 1), 0.125)]
+    assert findings(database_url, "RSPL") == {"adjusted_fall": "kept", "missed_split": "repaired"}

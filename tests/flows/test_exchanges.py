@@ -15,6 +15,7 @@ import pytest
 from flows.monthly import monthly_forecast
 from tasks.calendars import sessions_between
 from tasks.errors import PricesIncompleteError
+from tasks.plans.month import last_complete_month
 from tasks.settings import get_settings
 from tests.support.rows import query
 from tests.support.yahoo_server import YahooServer, make_result
@@ -24,6 +25,7 @@ EXCHANGES = {
     "NEWYORK": {"mic": "XNYS", "currency": "USD", "exchangeName": "NYQ", "zone": "America/New_York"},
     "TOKYO": {"mic": "XTKS", "currency": "JPY", "exchangeName": "JPX", "zone": "Asia/Tokyo"},
 }
+EVERY_DAY = {"COIN-USD": {"mic": "24/7", "currency": "USD", "exchangeName": "CCC", "zone": "UTC"}}
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def exchanges(machine: pytest.MonkeyPatch, yahoo_server: YahooServer) -> YahooSe
 
 def make_bars(symbol: str, last: date) -> dict:
     """Make bars of a random walk on the sessions of the symbol's exchange, up to `last`."""
-    exchange = dict(EXCHANGES[symbol])
+    exchange = dict((EXCHANGES | EVERY_DAY)[symbol])
     sessions, _ = sessions_between(exchange.pop("mic"), FIRST, LAST)
     steps = np.random.default_rng(len(symbol)).normal(0.0, 0.01, len(sessions))
     closes = np.round(100.0 * np.exp(steps.cumsum()), 4)
@@ -97,6 +99,24 @@ def test_month_needs_the_last_session_of_every_exchange(
         ("NEWYORK", date(2018, 12, 1)),
         ("TOKYO", date(2018, 12, 1)),
     ]
+
+
+def test_month_of_a_market_of_every_day_ends_on_its_last_day(
+    exchanges: YahooServer, database_url: str, tmp_path: Path
+) -> None:
+    """2018-06-30 was a Saturday: the month ends on the 29th in New York."""
+    exchanges.results["COIN-USD"] = make_bars("COIN-USD", LAST)
+    path = tmp_path / "days.csv"
+    path.write_text("symbol,exchange_mic\nCOIN-USD,24/7\nNEWYORK,XNYS\n")
+    assert last_complete_month(["24/7", "XNYS"], date(2018, 6, 29)) == date(2018, 5, 1)
+    monthly_forecast(as_of=date(2018, 6, 30), source="yahoo", universe=str(path), mode="baseline")
+    assert read_origins(database_url) == [
+        ("COIN-USD", date(2018, 6, 1), date(2018, 6, 30), "USD"),
+        ("NEWYORK", date(2018, 6, 1), date(2018, 6, 29), "USD"),
+    ]
+    days = query(database_url, "select count(*) from market.daily_bar where symbol = 'COIN-USD'")
+    assert days == [((LAST - FIRST).days + 1,)]
+    assert query(database_url, "select * from report.finding") == []
 
 
 def read_origins(url: str) -> list[tuple]:

@@ -11,6 +11,7 @@ import flows.monthly
 from flows.ingest import ingest_prices
 from flows.monthly import monthly_forecast
 from flows.replay import replay_run
+from tasks.database import get_store
 from tasks.errors import BadRequestError, DamagedModelError
 from tasks.research.replay import explain_replay, outcome_sentence
 from tests.support.database import damage, snapshot, write_prices
@@ -53,6 +54,14 @@ def test_replay_run_of_a_fresh_run_is_identical_to_the_bit(machine: None, databa
     ):
         assert expected in explained
     assert snapshot(database_url) == before
+
+    # Settings of the database for other programs change no digit.
+    name = database_url.rpartition("/")[2]
+    for setting in ("extra_float_digits = 0", "timezone = 'Pacific/Kiritimati'", "search_path = ''"):
+        query(database_url, f"alter database {name} set {setting}")
+    get_store().close()
+    replay = replay_run(1)
+    assert (replay.is_identical, replay.rows) == (True, 2 * 12 * 3)
 
 
 def test_replay_run_stays_identical_when_the_past_is_corrected(

@@ -29,3 +29,7 @@ def test_differing_choices_names_changed_missing_and_unknown_ones() -> None:
     assert SMALL.differing_choices({name: stored[name] for name in stored if name != "ridge"}) == ["ridge"]
     assert SMALL.differing_choices(stored | {"colour": "red"}) == ["colour"]
     assert SMALL.differing_choices(stored | {"drift": stored["drift"] | {"margin": 0.1}}) == ["drift"]
+    older = {name: value for name, value in stored["quality"].items() if name != "fewest_hundredfold"}
+    assert SMALL.differing_choices(stored | {"quality": older}) == []
+    changed = replace(SMALL, quality=QualityConfig(fewest_hundredfold=3))
+    assert changed.differing_choices(stored | {"quality": older}) == ["quality"]

@@ -167,6 +167,7 @@ def test_upgrade_rebuilds_changed_views(store: Store, database_url: str) -> None
     query(database_url, STALE)
     query(database_url, "drop view report.run_history")
     query(database_url, "create view report.of_an_earlier_release as select 1 as one")
+    query(database_url, "insert into ops.report_view values ('of_an_earlier_release')")
     assert not store.is_current()
     assert store.upgrade() is True
     assert store.is_current()
@@ -192,7 +193,7 @@ def test_upgrade_does_not_drop_foreign_views(store: Store, database_url: str) ->
 
 def test_upgrade_rejects_a_schema_of_a_newer_release(store: Store, database_url: str) -> None:
     before = describe(database_url)
-    query(database_url, "update alembic_version set version_num = '9999'")
+    query(database_url, "update ops.schema_version set revision = '9999'")
     with pytest.raises(StoreUnavailableError, match=r"belongs to a newer Bellwether: .*'9999'; install"):
         store.upgrade()
     assert describe(database_url) == before

@@ -9,7 +9,7 @@ import pandas as pd
 import psycopg2
 import pytest
 
-from sql.store import AlreadyPublishedError, MonthKey, Store
+from sql.store import AlreadyPublishedError, LockLostError, MonthKey, Store
 from tests.support.publications import (
     ALERT,
     KEY,
@@ -86,13 +86,22 @@ def test_publish_is_all_or_nothing(store: Store, database_url: str) -> None:
 
 def test_publish_rejects_a_run_that_was_taken_over(store: Store, database_url: str) -> None:
     late, owner = begin(store), begin(store)
-    with pytest.raises(AlreadyPublishedError, match="another process took its month over"):
+    with pytest.raises(LockLostError, match=f"Run {late} published nothing: .* is marked as abandoned"):
         store.publish(late, make_publication(), finished_at=T0)
     assert set(counts(database_url).values()) == {0}
     assert query(database_url, "select run_id, status from ops.run order by run_id") == [
         (late, "abandoned"),
         (owner, "running"),
     ]
+
+
+def test_publish_again_changes_nothing(store: Store, database_url: str) -> None:
+    """The first attempt may lose its connection during the commit and not know the result."""
+    run_id = begin(store)
+    store.publish(run_id, make_publication(), finished_at=T0)
+    before = counts(database_url)
+    store.publish(run_id, make_publication(), finished_at=T0)
+    assert counts(database_url) == before
 
 
 def test_publish_of_concurrent_months_scores_the_past_once(store: Store, database_url: str) -> None:

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from model.bars.adjustment import read_adjusted_steps
 from model.frames import ACTION_TYPES
 
 DAYS = pd.to_datetime(["2020-01-30", "2020-01-31", "2020-02-03", "2020-02-28", "2020-03-02"])
@@ -19,3 +20,8 @@ def make_actions(*rows: tuple[str, str, float], symbol: str = "A") -> pd.DataFra
     """Make actions of one symbol from ex-date, kind and value."""
     actions = pd.DataFrame([(symbol, *row) for row in rows], columns=list(ACTION_TYPES))
     return actions.astype(ACTION_TYPES)
+
+
+def actions_from_adjusted_close(bars: pd.DataFrame) -> pd.DataFrame:
+    """Infer dividends from the steps of adj_close / close."""
+    return read_adjusted_steps(bars).actions

@@ -73,3 +73,9 @@ def remove(home: Path) -> None:
     server.stop(home)
     shutil.rmtree(cluster.data, ignore_errors=True)
     shutil.rmtree(home, ignore_errors=True)
+
+
+def reader_url(home: Path, url: str) -> str:
+    """URL of a database of the server for the login `analyst`."""
+    parts = urlsplit(server.url(home, "analyst"))
+    return f"postgresql://{parts.netloc}/{url.rpartition('/')[2]}"

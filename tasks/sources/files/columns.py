@@ -15,7 +15,7 @@ import pyarrow.csv
 
 from model.frames import PRICE_COLUMNS
 from tasks.sources.base import Outcome
-from tasks.sources.files.table import TableError, shorten
+from tasks.sources.files.table import TableError
 
 REQUIRED_COLUMNS = ["date", *PRICE_COLUMNS, "volume"]
 OPTIONAL_COLUMNS = ["ticker", "adj_close", "dividends", "stock_splits"]
@@ -62,9 +62,18 @@ def require_columns(header: Sequence[str]) -> list[str]:
         raise TableError(
             Outcome.REJECTED,
             f"must have the columns {', '.join(REQUIRED_COLUMNS)}, and may have {', '.join(OPTIONAL_COLUMNS)}, each "
-            f"once; received {shorten(', '.join(header)) or 'none'}",
+            f"once; received {describe_header(header)}",
         )
     return names
+
+
+def describe_header(header: Sequence[str]) -> str:
+    """Name the known columns of a header and count the others: a file that holds no prices may hold secrets."""
+    names = [_canonical_name(cell) for cell in header]
+    known = [name for name in names if name]
+    others = len(names) - len(known)
+    unknown = f"{others} unknown {'column' if others == 1 else 'columns'}" if others else ""
+    return " and ".join(part for part in (", ".join(known), unknown) if part) or "none"
 
 
 def parse_lines(stream: object, names: Sequence[str], included: Sequence[str], skip_rows: int = 0) -> pa.Table:

@@ -14,7 +14,6 @@ from tasks.sources.files.columns import is_complete, read_header
 from tasks.sources.files.table import TableError
 
 _DECIMAL_COMMA = re.compile(r"[-+]?\d+,\d+")
-_TICKERS_NAMED = 3
 
 
 def unify_layout(lines: Sequence[str], symbol: str) -> tuple[list[str], str]:
@@ -59,8 +58,5 @@ def _unify_headers(lines: list[str], symbol: str) -> tuple[list[str], str]:
         return lines, symbol
     tickers = list(dict.fromkeys(cell.strip() for cell in by_title["ticker"]))
     if len(tickers) != 1 or not tickers[0]:
-        named = ", ".join(tickers[:_TICKERS_NAMED])
-        raise TableError(
-            Outcome.REJECTED, f"holds {len(tickers)} tickers side by side ({named}); write one file per symbol"
-        )
+        raise TableError(Outcome.REJECTED, f"holds {len(tickers)} tickers side by side; write one file per symbol")
     return [",".join([title, *by_title["price"]]), *lines[3:]], tickers[0]

@@ -3,17 +3,17 @@
 A line is readable if each cell fits its column: a date YYYY-MM-DD (with or without a time of day and a zone), a
 finite number, or nothing. A second header in mid-file gives the order of the columns from there on. Several lines of
 a day with different times are bars within the day, and are aggregated to one. Feeds write error messages, web pages
-and repeated headers between the bars; such lines are counted and quoted. In a table of several symbols their bars
+and repeated headers between the bars; such lines are counted. In a table of several symbols their bars
 cannot be assigned, so such a table is rejected if the share of unreadable lines exceeds a limit.
 """
 
 import csv
 import functools
 import io
-import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import date
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,10 @@ from tasks.sources.files.columns import (
 )
 from tasks.sources.files.intraday import aggregate_days, has_intraday_bars
 from tasks.sources.files.layouts import unify_layout
-from tasks.sources.files.table import EARLIEST, LATEST, QUOTED_CHARACTERS, Table, TableError, UnreadableLines, shorten
+from tasks.sources.files.table import EARLIEST, LATEST, Table, TableError, UnreadableLines
+
+_LONGEST_MESSAGE = 20
+_NO_DATA = re.compile(r"\b404\b|no data|not found|delisted", re.IGNORECASE)
 
 
 def read_line_by_line(text: str, symbol: str, most_unreadable: float) -> Table:
@@ -43,9 +46,12 @@ def read_line_by_line(text: str, symbol: str, most_unreadable: float) -> Table:
         most_unreadable: Largest share of unreadable lines in a file with a ticker column.
 
     Raises:
-        TableError: missing, if no line is a bar; rejected, if the columns are wrong or too many lines are unreadable.
+        TableError: missing, if the lines are a message that there are no data; source_error, if no line is a bar
+            otherwise; rejected, if the columns are wrong or too many lines are unreadable.
     """
-    lines, symbol = unify_layout(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), symbol)
+    raw = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines, symbol = unify_layout(raw, symbol)
+    first_number = 1 + len(raw) - len(lines)  # header lines that were joined
     headers = _find_orders(lines)
     header = headers[0] if headers else None
     # Of the lines before the first header, those that fit its columns are read by it.
@@ -71,13 +77,12 @@ def read_line_by_line(text: str, symbol: str, most_unreadable: float) -> Table:
         place = int(unreadable[0])
         raise TableError(
             Outcome.REJECTED,
-            f"has {len(unreadable)} unreadable lines of {total}, the first is "
-            f"Row #{place + 1}: {shorten(lines[place], QUOTED_CHARACTERS)!r}; a date must be YYYY-MM-DD in the years "
+            f"has {len(unreadable)} unreadable lines of {total}, the first is line {place + first_number}; a date must "
+            "be YYYY-MM-DD in the years "
             f"{EARLIEST.year} to {LATEST.year}, every other column but `ticker` a number or empty",
         )
     if not len(readable):
-        quotation = _quote(lines[place] for place in unreadable)
-        raise TableError(Outcome.MISSING, f"holds no bars: {quotation}" if quotation else "holds no rows")
+        _refuse_without_bars([lines[place] for place in unreadable])
     # The pattern has read the dates, without the times after them.
     sessions = [day for day in days if day]
     parts = []
@@ -96,7 +101,7 @@ def read_line_by_line(text: str, symbol: str, most_unreadable: float) -> Table:
         with_ticker(columns, symbol),
         has_tickers="ticker" in names,
         has_header=header is not None,
-        unreadable=_group_by_session(lines, readable, unreadable, sessions),
+        unreadable=_group_by_session(readable, unreadable, sessions, first_number),
     )
 
 
@@ -132,10 +137,7 @@ def line_pattern(names: Sequence[str], is_strict: bool) -> re.Pattern[str]:
 
 
 def _group_by_session(
-    lines: Sequence[str],
-    readable: npt.NDArray[np.int64],
-    unreadable: npt.NDArray[np.int64],
-    sessions: Sequence[date],
+    readable: npt.NDArray[np.int64], unreadable: npt.NDArray[np.int64], sessions: Sequence[date], first_number: int
 ) -> tuple[UnreadableLines, ...]:
     """Group the unreadable lines by the session before them, in the order of the file."""
     before = np.searchsorted(readable, unreadable) - 1
@@ -143,10 +145,7 @@ def _group_by_session(
     for place, line_before in zip(unreadable.tolist(), before.tolist(), strict=True):
         session = None if line_before < 0 else sessions[line_before]
         places.setdefault(session, []).append(place)
-    return tuple(
-        UnreadableLines(session, len(group), shorten(lines[group[0]], QUOTED_CHARACTERS))
-        for session, group in places.items()
-    )
+    return tuple(UnreadableLines(session, len(group), group[0] + first_number) for session, group in places.items())
 
 
 def _refuse_without_header(lines: Sequence[str]) -> None:
@@ -154,11 +153,18 @@ def _refuse_without_header(lines: Sequence[str]) -> None:
     first = next((line for line in lines if line.strip()), "")
     if sum(bool(name) for name in read_header(first)) > 1:
         require_columns(next(csv.reader([first])))
-    raise TableError(Outcome.MISSING, f"holds no bars: {_quote(lines)}")
+    _refuse_without_bars(lines)
 
 
-def _quote(lines: Iterable[str]) -> str:
-    return shorten(" ".join(itertools.islice(lines, QUOTED_CHARACTERS)), QUOTED_CHARACTERS)
+def _refuse_without_bars(lines: Sequence[str]) -> NoReturn:
+    """Raise the error for lines without a bar: only a short message of a source that it has no data means "missing"."""
+    others = [line for line in lines if line.strip()]
+    if not others:
+        raise TableError(Outcome.MISSING, "holds no rows")
+    text = f"holds no bars, but {len(others)} other {'line' if len(others) == 1 else 'lines'}"
+    if len(others) <= _LONGEST_MESSAGE and any(_NO_DATA.search(line) for line in others):
+        raise TableError(Outcome.MISSING, f"{text}, a message that there are no data")
+    raise TableError(Outcome.SOURCE_ERROR, f"{text} of an unknown format")
 
 
 @functools.cache

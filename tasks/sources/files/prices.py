@@ -19,7 +19,7 @@ import pyarrow as pa
 from model import Floats
 from model.frames import FINDING_TYPES, PRICE_COLUMNS
 from model.quality.findings import Treatment
-from tasks.sources.base import Outcome
+from tasks.sources.base import Outcome, clean_symbol
 from tasks.sources.files.reader import MOST_UNREADABLE, read_table
 from tasks.sources.files.table import Table, TableError
 
@@ -32,6 +32,9 @@ FINDING_RULES = {
     "no_close": "rows without a close",
     "not_positive": "rows with a price of 0 or less",
     "partial_month": "unfinished months",
+    "adjusted_fall": "lasting falls of the adjusted close",
+    "adjusted_not_positive": "adjusted closes of 0 or less",
+    "oversized_price": "closes beyond any price",
     "oversized_volume": "volumes beyond the range of a column",
 }
 """Rules of the findings of a file, each with the plural that names a number of them."""
@@ -110,11 +113,11 @@ def read_prices(file: Path, symbol: str, most_unreadable: float = MOST_UNREADABL
 
 
 def _number_tickers(tickers: pa.ChunkedArray) -> tuple[list[str], npt.NDArray[np.int64]]:
-    """List the distinct tickers, sorted, and the index of each row's ticker in the list."""
+    """List the distinct tickers, cleaned and sorted, and the index of each row's ticker in the list; ? is no name."""
     encoded = tickers.unify_dictionaries().combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.chunk(0)
-    words = encoded.dictionary.to_pylist()
+    words = [clean_symbol(word) or "?" for word in encoded.dictionary.to_pylist()]
     names = sorted(set(words))
     rank = {name: number for number, name in enumerate(names)}
     return names, np.array([rank[word] for word in words], dtype=np.int64)[encoded.indices.to_numpy()]
@@ -180,7 +183,14 @@ def _find_excluded_rows(rows: pd.DataFrame, faults: npt.NDArray[np.int8]) -> pd.
 def _find_unreadable_lines(table: Table, symbol: str) -> pd.DataFrame:
     return pd.DataFrame(
         [
-            (symbol, lines.session, "unreadable_line", lines.count, str(Treatment.EXCLUDED), f"begins {lines.first!r}")
+            (
+                symbol,
+                lines.session,
+                "unreadable_line",
+                lines.count,
+                str(Treatment.EXCLUDED),
+                f"the first is line {lines.first}",
+            )
             for lines in table.unreadable
         ],
         columns=list(FINDING_TYPES),

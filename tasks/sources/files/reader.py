@@ -3,13 +3,16 @@
 The valid columns are described in `columns`, unreadable lines in `lines`, the meaning of the rows in `prices`.
 """
 
+import csv
 import gzip
+import zlib
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet
 
+from tasks.paths import kind_of
 from tasks.sources.base import Outcome
 from tasks.sources.files.columns import is_complete, parse_lines, read_header, require_columns, with_ticker
 from tasks.sources.files.lines import read_line_by_line
@@ -32,6 +35,8 @@ def read_table(file: Path, symbol: str, most_unreadable: float = MOST_UNREADABLE
         TableError: missing, if the file has no bar; rejected, if its columns are wrong or too many lines are
             unreadable; source_error, if the file itself cannot be read.
     """
+    if (kind := kind_of(file)) is not None:
+        raise TableError(Outcome.SOURCE_ERROR, f"must be a regular file, and is {kind}")
     try:
         with file.open("rb") as stream:
             magic = stream.read(4)
@@ -42,9 +47,14 @@ def read_table(file: Path, symbol: str, most_unreadable: float = MOST_UNREADABLE
         else:
             table = _read_csv(file, symbol, magic[:2] == b"\x1f\x8b", most_unreadable)
     except OSError as error:
-        raise TableError(Outcome.SOURCE_ERROR, f"cannot be read: {shorten(error.strerror or error)}") from error
-    except (EOFError, UnicodeDecodeError, pa.ArrowException) as error:
-        raise TableError(Outcome.SOURCE_ERROR, f"cannot be read: {shorten(error)}") from error
+        raise TableError(
+            Outcome.SOURCE_ERROR, f"cannot be read: {shorten(error.strerror or 'it is damaged')}"
+        ) from error
+    except (EOFError, ValueError, OverflowError, csv.Error, zlib.error, pa.ArrowException) as error:
+        # The text of these errors may quote the file.
+        raise TableError(
+            Outcome.SOURCE_ERROR, "cannot be read: it is damaged, or no UTF-8 text, gzip or Parquet"
+        ) from error
     if not table.columns.num_rows:
         raise TableError(Outcome.MISSING, "holds no rows")
     return table
@@ -100,8 +110,8 @@ def _read_parquet(file: Path, symbol: str) -> Table:
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
             raise TableError(
                 Outcome.REJECTED,
-                f"has a column `{original[name]}` of type {values.type} that cannot be read as {target}: "
-                f"{shorten(error)}",
+                f"has values in the column `{original[name]}` of type {values.type} that cannot be read as {target}"
+                f"{' without their time of day' if name == 'date' else ''}",
             ) from error
         columns = columns.set_column(place, name, cast.dictionary_encode() if name == "ticker" else cast)
     columns = with_ticker(columns, symbol)

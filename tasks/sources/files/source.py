@@ -26,16 +26,27 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from model.bars.adjustment import actions_from_adjusted_close, undo_splits
+from model.bars.adjustment import read_adjusted_steps, undo_splits
 from model.frames import ACTION_TYPES, BAR_TYPES, FINDING_TYPES
+from model.quality.findings import Finding, Treatment, findings_frame
 from tasks.calendars import last_closed_session, month_table
 from tasks.errors import BadRequestError
-from tasks.sources.base import INSTRUMENT_TYPES, Fetched, Outcome, SourceOutcome, session_spans, stack
+from tasks.paths import require_path, show_path
+from tasks.sources.base import (
+    INSTRUMENT_TYPES,
+    Fetched,
+    Outcome,
+    SourceOutcome,
+    clean_symbol,
+    session_spans,
+    stack,
+)
 from tasks.sources.files.columns import REQUIRED_COLUMNS
 from tasks.sources.files.prices import FINDING_RULES, Prices, read_prices
 from tasks.sources.files.table import TableError
 
 ENDINGS = (".csv", ".csv.gz", ".parquet")
+_NO_FINDINGS = stack([], FINDING_TYPES)
 ACTION_COLUMNS = {"dividends": "dividend", "stock_splits": "split"}
 
 
@@ -57,8 +68,8 @@ class FileSource:
 
     @property
     def default_universe(self) -> str:
-        """Name of the file or directory without endings: 'daily' for data/daily.csv.gz, 'data' for data/."""
-        return Path(os.path.abspath(Path(self._path).expanduser())).name.split(".")[0]
+        """Name of the file without a known ending, or of the directory: 'us.daily' for data/us.daily.csv.gz."""
+        return _without_ending(Path(os.path.abspath(Path(self._path).expanduser())).name)
 
     def instruments(self) -> pd.DataFrame:
         """List every symbol; see `tasks.sources.base.Source`.
@@ -109,17 +120,20 @@ class FileSource:
             earliest = pd.Timestamp.min if first is None else pd.Timestamp(first)
             latest = last_month if is_monthly else last_closed
             # From the whole history: later splits and the level of adj_close affect the requested sessions.
-            all_bars, all_actions = _as_traded(prices.records_of(symbol))
+            all_bars, all_actions, doubtful = _as_traded(prices.records_of(symbol))
             bars.append(all_bars[all_bars["session"].between(earliest, latest)])
             actions.append(all_actions[all_actions["ex_date"].between(earliest, latest)])
             reasons = []
             if not len(all_bars):
-                reasons.append(f"no prices in {self._path}")
+                reasons.append(f"no prices in {show_path(self._path)}")
             elif not len(bars[-1]):
                 reasons.append(f"no prices from {first or 'the start'} to {latest:%Y-%m-%d}")
             if not prices.has_header:
                 reasons.append("no header line, read in Yahoo's order of columns")
-            if (symbol_findings := prices.findings.get(symbol)) is not None:
+            symbol_findings = prices.findings.get(symbol)
+            if len(doubtful):
+                symbol_findings = doubtful if symbol_findings is None else pd.concat([symbol_findings, doubtful])
+            if symbol_findings is not None:
                 is_requested = symbol_findings["session"].isna() | symbol_findings["session"].between(
                     earliest, last_closed
                 )
@@ -159,24 +173,32 @@ class FileSource:
 
     def _list_files(self) -> dict[str, list[Path]] | None:
         """List the files of each symbol; None if the path is no directory."""
-        root = Path(self._path).expanduser()
-        if not root.is_dir():
-            return None
+        require_path(self._path, "The source file:PATH", is_directory_allowed=True)
+        try:
+            root = Path(self._path).expanduser()
+            if not root.is_dir():
+                return None
+        except (OSError, RuntimeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "its home directory is unknown"
+            raise BadRequestError(f"The price file {show_path(self._path)} cannot be read: {reason}.") from error
         files: dict[str, list[Path]] = {}
         try:
             for file in sorted(root.iterdir()):
-                if (symbol := _without_ending(file.name)) not in ("", file.name):
+                name = _without_ending(file.name)
+                if name != file.name and (symbol := clean_symbol(name)):
                     files.setdefault(symbol, []).append(file)
         except OSError as error:
-            raise BadRequestError(f"The directory {self._path} cannot be read: {error.strerror}.") from error
+            raise BadRequestError(f"The directory {show_path(self._path)} cannot be read: {error.strerror}.") from error
         if not files:
-            raise BadRequestError(f"The directory {self._path} holds no file SYMBOL{', SYMBOL'.join(ENDINGS)}.")
+            raise BadRequestError(
+                f"The directory {show_path(self._path)} holds no file SYMBOL{', SYMBOL'.join(ENDINGS)}."
+            )
         return files
 
     def _read_symbol_file(self, symbol: str, files: Sequence[Path]) -> Prices | TableError:
         """Read the directory's file of a symbol; an unusable one is returned as the error."""
         if not files:
-            return TableError(Outcome.MISSING, f"no file of this symbol in {self._path}")
+            return TableError(Outcome.MISSING, f"no file of this symbol in {show_path(self._path)}")
         if len(files) > 1:
             names = ", ".join(file.name for file in files)
             return TableError(Outcome.REJECTED, f"a symbol must have one file, and this one has {names}")
@@ -185,8 +207,11 @@ class FileSource:
         except TableError as error:
             return TableError(error.outcome, f"the file {error}")
         if set(prices.bounds) != {symbol}:
-            tickers = ", ".join(list(prices.bounds)[:3])
-            return TableError(Outcome.REJECTED, f"the file has the tickers {tickers}; expected {symbol} alone")
+            return TableError(
+                Outcome.REJECTED,
+                f"the file must have the ticker {symbol} alone; received {len(prices.bounds)} tickers, "
+                f"{'one of them' if symbol in prices.bounds else 'none of them'} {symbol}",
+            )
         return prices
 
     def _read_single_table(self) -> Prices:
@@ -194,14 +219,16 @@ class FileSource:
         try:
             state = Path(self._path).expanduser().stat()
         except OSError as error:
-            raise BadRequestError(f"The price file {self._path} cannot be read: {error.strerror}.") from error
+            raise BadRequestError(
+                f"The price file {show_path(self._path)} cannot be read: {error.strerror}."
+            ) from error
         try:
             with _reading:
                 return _read_version(self._path, state.st_mtime_ns, state.st_size)
         except TableError as error:
             columns = f"; it must have the columns {', '.join(REQUIRED_COLUMNS)}"
-            hint = columns if error.outcome is Outcome.MISSING else ""
-            raise BadRequestError(f"The price file {self._path} {error}{hint}.") from error
+            hint = columns if str(error).startswith(("holds no", "is empty")) else ""
+            raise BadRequestError(f"The price file {show_path(self._path)} {error}{hint}.") from error
 
 
 _reading = threading.Lock()
@@ -219,8 +246,8 @@ def _without_ending(name: str) -> str:
     return next((name.removesuffix(ending) for ending in ENDINGS if name.endswith(ending)), name)
 
 
-def _as_traded(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Compute bars as traded, and actions, from one symbol's rows; the columns decide how."""
+def _as_traded(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Compute bars as traded, actions, and findings, from one symbol's rows; the columns decide how."""
     bars = rows[rows["is_bar"]]
     action_columns = [name for name in ACTION_COLUMNS if name in rows]
     if action_columns:
@@ -230,8 +257,34 @@ def _as_traded(rows: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
             .assign(kind=ACTION_COLUMNS[name])
             for name in action_columns
         ]
-        return undo_splits(bars, stack(events, ACTION_TYPES))
-    return bars, actions_from_adjusted_close(bars) if "adj_close" in rows else stack([], ACTION_TYPES)
+        return *undo_splits(bars, stack(events, ACTION_TYPES)), _NO_FINDINGS
+    if "adj_close" not in rows:
+        return bars, stack([], ACTION_TYPES), _NO_FINDINGS
+    steps = read_adjusted_steps(bars)
+    return bars, steps.actions, _doubtful_adjustments(bars, steps.falls)
+
+
+def _doubtful_adjustments(bars: pd.DataFrame, falls: pd.DataFrame) -> pd.DataFrame:
+    """Return the findings in the adjusted closes of one symbol: lasting falls, and values of zero or less."""
+    findings = [
+        Finding(
+            symbol,
+            session,
+            "adjusted_fall",
+            size,
+            Treatment.KEPT,
+            f"adjusted close / close falls by a factor of {np.exp(-size):.4g}: raw closes around a reverse split, or a "
+            "false adjustment; no dividend is derived from it",
+        )
+        for symbol, session, size in falls.itertuples(index=False)
+    ]
+    is_negative = (bars["adj_close"] <= 0).to_numpy()
+    if is_negative.any():
+        first = bars.iloc[int(is_negative.argmax())]
+        reason = f"{is_negative.sum()} adjusted closes of zero or less: no dividends are derived from them"
+        place = (first["symbol"], first["session"], "adjusted_not_positive", float(bars["adj_close"].min()))
+        findings.append(Finding(*place, Treatment.EXCLUDED, reason))
+    return findings_frame(findings) if findings else _NO_FINDINGS
 
 
 def _count_findings(findings: pd.DataFrame) -> list[str]:

@@ -10,8 +10,6 @@ from tasks.sources.base import Outcome
 
 EARLIEST, LATEST = date(1700, 1, 1), date(2200, 12, 31)
 """Dates that a table may hold: nanoseconds since 1970 cover 1677 to 2262."""
-QUOTED_CHARACTERS = 80
-"""Length of a quoted line at most."""
 
 
 class TableError(Exception):
@@ -33,8 +31,8 @@ class UnreadableLines:
     session: date | None
     """Date of the last readable line before them; None if there is none."""
     count: int
-    first: str
-    """First of the lines, at most `QUOTED_CHARACTERS` of it."""
+    first: int
+    """Number of the first of the lines, from 1. Lines are never quoted: a file may hold anything."""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Bars, splits and dividends of a chart response, as traded.
 
+- Dividends that are off by 100 from the adjusted closes are scaled.
 - Yahoo adjusts closes and dividends for every split up to the present. The splits are undone.
 - yfinance moves a split or dividend on a day without a bar to the bar before it, which puts that bar on the wrong side
   of the split. The events are therefore read from the response, with their own dates.
@@ -9,7 +10,7 @@
 """
 
 import re
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,17 +18,19 @@ import pandas as pd
 
 from model.bars.adjustment import undo_splits
 from model.frames import ACTION_TYPES, BAR_TYPES, PRICE_COLUMNS
+from model.quality.dividend_units import repair_dividend_units
 from model.quality.findings import Finding, Treatment, findings_frame
 from tasks.calendars import last_closed_session, sessions_between
 from tasks.sources.base import Fetched, Outcome, SourceOutcome, session_spans, stack, without_bars
 from tasks.sources.yahoo.session import Chart
 
-# ISO 10383 codes, each followed by Yahoo's codes for it. An index uses the calendar of its home exchange.
+# ISO 10383 codes, each followed by Yahoo's codes for it. An index uses the calendar of its home exchange, a
+# cryptocurrency (CCC) every day.
 _EXCHANGES = """
 XNYS NYQ NYS SNP DJI WCB | XNAS NMS NGM NCM NAS NIM | XASE ASE | ARCX PCX | BATS BTS | XTSE TOR | XTSX VAN | BVMF SAO
 XLON LSE IOB FGI | XETR GER | XFRA FRA | XPAR PAR | XAMS AMS | XBRU BRU | XLIS LIS | XMIL MIL | XMAD MCE | XSWX EBS
 XSTO STO | XOSL OSL | XCSE CPH | XHEL HEL | XTKS JPX OSA | XHKG HKG | XSHG SHH | XKRX KSC | XASX ASX | XSES SES
-XJSE JNB | XBOM BSE | XIDX JKT
+XJSE JNB | XBOM BSE | XIDX JKT | 24/7 CCC
 """
 MIC_OF_YAHOO_EXCHANGE = {
     code: mic for entry in re.split(r"[|\n]", _EXCHANGES.strip()) for mic, *codes in [entry.split()] for code in codes
@@ -79,16 +82,40 @@ def read_chart(symbol: str, frame: pd.DataFrame, chart: Chart | None, first: dat
     )
     bars, other_days = _drop_other_days(stack([bars], BAR_TYPES), mic)
     actions, unknown = _read_actions(symbol, result, currency)
+    if "Adj Close" in frame:
+        adjusted = bars[["symbol", "session", "close"]].merge(_adjusted_closes(frame, unit), on="session")
+        actions, doubtful = repair_dividend_units(actions, adjusted, is_hundredth=currency in CURRENCY_OF_HUNDREDTH)
+        unknown += doubtful
     bars, actions = undo_splits(bars, actions)
     span = (pd.Timestamp.min if first is None else pd.Timestamp(first), pd.Timestamp(last_closed_session(mic, now)))
     bars, actions = bars[bars["session"].between(*span)], actions[actions["ex_date"].between(*span)]
     if bars.empty:
         return without_bars(symbol, Outcome.MISSING, f"{no_prices(first)}, of a session closed by {span[1]:%Y-%m-%d}")
     instrument = session_spans(bars).assign(
-        exchange_mic=mic, currency_code=CURRENCY_OF_HUNDREDTH.get(currency, currency), bar_interval="daily"
+        first_trade=_first_trade(result["meta"]),
+        exchange_mic=mic,
+        currency_code=CURRENCY_OF_HUNDREDTH.get(currency, currency),
+        bar_interval="daily",
     )
     findings = findings_frame(finding for finding in (*other_days, *unknown) if span[0] <= finding.session <= span[1])
     return Fetched(bars, actions, (SourceOutcome(symbol, Outcome.OK),), instrument, findings)
+
+
+def _adjusted_closes(frame: pd.DataFrame, unit: float) -> pd.DataFrame:
+    """Return session and adj_close of a history."""
+    days = pd.DatetimeIndex(frame.index).tz_localize(None).astype("datetime64[ns]")
+    return pd.DataFrame({"session": days, "adj_close": frame["Adj Close"].to_numpy("float64") * unit}).drop_duplicates(
+        "session"
+    )
+
+
+def _first_trade(meta: dict[str, Any]) -> pd.Timestamp | None:
+    """Return the date of the first trade at the exchange, as Yahoo reports it; None if it reports none."""
+    moment = meta.get("firstTradeDate")
+    if not isinstance(moment, int | float):
+        return None
+    local = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=moment)  # negative before 1970
+    return pd.Timestamp(local.astimezone(ZoneInfo(meta["exchangeTimezoneName"])).date())
 
 
 def _drop_other_days(bars: pd.DataFrame, mic: str) -> tuple[pd.DataFrame, list[Finding]]:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.bars.adjustment import actions_from_adjusted_close, adjusted_close, total_log_returns, undo_splits
-from tests.support.bars import DAYS, make_actions, make_bars
+from model.bars.adjustment import adjusted_close, read_adjusted_steps, total_log_returns, undo_splits
+from model.frames import ADJUSTED_BAR_TYPES
+from tests.support.bars import DAYS, actions_from_adjusted_close, make_actions, make_bars
 
 
 def test_total_log_returns_by_hand() -> None:
@@ -65,3 +66,33 @@ def test_adjusted_close_agrees_with_the_recorded_one(shared_data: Path) -> None:
     # The provider adjusts to a later day, which is one factor per symbol.
     variation = ratio.groupby(bars["symbol"]).agg(lambda group: group.max() / group.min() - 1)
     assert variation.max() < 1e-4
+
+
+@given(
+    ratio=st.integers(2, 1000),
+    dividends=st.lists(st.integers(10, 190), min_size=1, max_size=6, unique=True),
+    split=st.integers(30, 170),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_dividends_on_both_sides_of_a_raw_reverse_split_are_found(
+    ratio: int, dividends: list[int], split: int, seed: int
+) -> None:
+    dividends = sorted(row for row in dividends if abs(row - split) > 3)
+    level = 50 * np.exp(np.random.default_rng(seed).normal(0, 0.01, 200).cumsum())
+    factor = np.ones(200)
+    for row in dividends:
+        factor[:row] *= 0.99
+    raw = np.where(np.arange(200) < split, level / ratio, level)
+    bars = pd.DataFrame(
+        {
+            "symbol": "A",
+            "session": pd.bdate_range("2020-01-01", periods=200).as_unit("ns"),
+            "close": raw,
+            "adj_close": level * factor,
+        }
+    ).astype(ADJUSTED_BAR_TYPES)
+    steps = read_adjusted_steps(bars)
+    assert steps.actions["ex_date"].tolist() == [bars["session"][row] for row in dividends]
+    assert steps.actions["value"].tolist() == pytest.approx([0.01 * raw[row - 1] for row in dividends])
+    assert steps.falls["session"].tolist() == [bars["session"][split]]
+    assert np.exp(-steps.falls["size"]).tolist() == pytest.approx([ratio])

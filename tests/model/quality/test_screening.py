@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.bars.adjustment import actions_from_adjusted_close, total_log_returns, undo_splits
+from model.bars.adjustment import total_log_returns, undo_splits
 from model.frames import BAR_TYPES, FINDING_TYPES, PRICE_COLUMNS
 from model.quality.screening import RULES, Screened, screen
+from tests.support.bars import actions_from_adjusted_close
 from tests.support.quality import NO_DAYS, make_actions, omit_split, outcomes, quiet_bars, run_screen, scale
 
 CHANGED = ["repaired", "excluded"]
@@ -127,7 +128,15 @@ def plant_fault(rule: str, bars: pd.DataFrame, actions: pd.DataFrame, row: int) 
     rule=st.sampled_from(
         sorted(
             {*RULES}
-            - {"erratic", "stale_run", "partial_session", "not_a_session", "shifted_sessions", "before_first_trade"}
+            - {
+                "erratic",
+                "stale_run",
+                "partial_session",
+                "not_a_session",
+                "shifted_sessions",
+                "before_first_trade",
+                "other_history",
+            }
         )
     ),
 )

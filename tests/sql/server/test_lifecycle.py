@@ -1,6 +1,7 @@
 """Start and stop of the embedded server, including killed servers and taken ports."""
 
 import fcntl
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,8 +19,10 @@ from sql.server import lifecycle as server
 from tests.support.server import (
     finish,
     kill_server,
+    only_as_root,
     postmaster_pid,
     query_value,
+    remove,
     spawn,
     superuser_url,
 )
@@ -166,6 +169,51 @@ def test_start_retries_when_its_port_is_taken_meanwhile(stopped: Path, monkeypat
         monkeypatch.setattr(server, "_choose_port", lambda files: offers.pop() if offers else choose(files))
         assert query_value(server.start(stopped), "select 1") == 1
         assert not offers
+
+
+@pytest.mark.parametrize("name", ["a$(touch evil)", 'a"b', "a`id`", "a\\b", "a\nb"])
+def test_start_refuses_a_path_with_a_meaning_to_the_shell(open_folder: Path, name: str) -> None:
+    begin = time.perf_counter()
+    with pytest.raises(account.ServerError, match="must be a path without quotes, ") as error:
+        server.start(open_folder / name)
+    assert "\n" not in str(error.value)
+    assert time.perf_counter() - begin < 10
+    assert not (open_folder / name).exists()
+
+
+@pytest.mark.parametrize("name", ["it's ünusual; & (here) * #1", "50% = half?"])
+def test_start_accepts_other_characters_in_the_path(open_folder: Path, name: str) -> None:
+    home = open_folder / name
+    try:
+        assert query_value(server.start(home), "select 1") == 1
+    finally:
+        remove(home)
+
+
+def test_delete_removes_the_database_and_keeps_the_home(home: Path) -> None:
+    assert server.delete(home) == []
+    server.start(home)
+    (home / "kept").touch()
+    assert server.delete(home) == [home / "postgres"]
+    assert not server.is_running(home)
+    assert [path.name for path in home.iterdir()] == ["kept"]
+    assert query_value(server.start(home), "select 1") == 1
+
+
+@only_as_root
+def test_delete_removes_data_that_outlived_their_home(private_home: Path) -> None:
+    """The server still runs."""
+    server.start(private_home)
+    data = server.Cluster.at(private_home).data
+    pid = postmaster_pid(private_home)
+    shutil.rmtree(private_home)
+    private_home.mkdir(mode=0o700)
+    with pytest.raises(account.ServerError, match=r"`bellwether db delete --yes`"):
+        server.start(private_home)
+    assert server.delete(private_home) == [data]
+    assert not data.exists()
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    assert query_value(server.start(private_home), "select 1") == 1
 
 
 def test_start_shows_the_end_of_the_log_on_failure(stopped: Path, monkeypatch: pytest.MonkeyPatch) -> None:

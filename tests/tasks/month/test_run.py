@@ -16,7 +16,7 @@ def make_store(rows: list[dict[str, Any]], *, is_free: bool = True, published: d
     """Make a store that appends the run's row to `rows`."""
 
     @contextmanager
-    def hold_month(key: object) -> Iterator[bool]:
+    def hold_month(key: object, **_: object) -> Iterator[bool]:
         yield is_free
 
     def begin_run(key: object, **row: Any) -> int:

@@ -23,6 +23,7 @@ def plan(
     store = SimpleNamespace(
         read_instruments=lambda symbols: pd.DataFrame(columns=["symbol", "source"]),
         find_published=lambda key: published,
+        read_report=lambda name, **parameters: pd.DataFrame(),
         read_champion=lambda key: object() if has_model else None,
     )
     request: dict[str, Any] = {

@@ -1,5 +1,6 @@
 """Universes: their names, their files, and the choice of instruments."""
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -7,7 +8,14 @@ import pytest
 
 from tasks.errors import BadRequestError
 from tasks.plans.sources import open_source
-from tasks.plans.universe import Instrument, abbreviate, choose_instruments, name_universe, read_universe
+from tasks.plans.universe import (
+    Instrument,
+    abbreviate,
+    choose_instruments,
+    name_universe,
+    read_universe,
+    require_same_universe,
+)
 from tasks.sources.sample import SampleSource
 
 SAMPLE = SampleSource()
@@ -20,10 +28,15 @@ LISTED = SAMPLE.instruments()
         ("yahoo", ["AAPL"], None, "AAPL"),
         ("yahoo", [" AAPL ", "", "AAPL"], None, "AAPL"),
         ("yahoo", [" "], None, "no symbols"),
-        ("yahoo", None, "lists/sp500.2024.csv", "sp500"),
+        ("yahoo", None, "lists/sp500.2024.csv", "sp500.2024"),
         ("sample", None, None, "sample"),
         ("file:data/daily.csv.gz", None, None, "daily"),
         ("file:data/", None, None, "data"),
+        ("file:prices.2015.csv", None, None, "prices.2015"),
+        ("file:prices.2016.parquet", None, None, "prices.2016"),
+        ("yahoo", None, "us.large.csv", "us.large"),
+        ("yahoo", None, ".csv", ""),
+        ("yahoo", ["A\0B", " \u200bC "], None, name_universe("yahoo", ["AB", "C"], None)),
     ],
 )
 def test_name_universe_follows_the_request(
@@ -59,7 +72,7 @@ def test_read_universe_reads_columns_comments_and_defaults(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"ticker\nAAPL\n", "must have a column `symbol`; received ticker"),
+        (b"ticker\nAAPL\n", "must have a column `symbol`; received 1 unknown columns"),
         (b"symbol\n", "names no symbol"),
         (b"symbol\n \n", "names no symbol"),
         (b"symbol,exchange_mic\nAAPL,NOPE\n", "gives AAPL the exchange 'NOPE', which has no calendar"),
@@ -72,6 +85,60 @@ def test_read_universe_refuses_an_invalid_file(tmp_path: Path, content: bytes, s
     with pytest.raises(BadRequestError, match=sentence) as refused:
         read_universe(str(path))
     assert str(path) in str(refused.value)
+
+
+SECRET = "s3cret-of-the-server"
+
+
+@pytest.mark.parametrize("content", [SECRET, f"{SECRET},x\n1,2", f"currency_code,{SECRET}\nUSD,1"])
+def test_read_universe_quotes_no_other_file(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "postgres.password"
+    path.write_text(content + "\n")
+    with pytest.raises(BadRequestError, match=r"(names no symbol|must have a column `symbol`)") as refused:
+        read_universe(str(path))
+    assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/null", "PIPE"])
+def test_read_universe_reads_regular_files_only(tmp_path: Path, path: str) -> None:
+    os.mkfifo(tmp_path / "PIPE")
+    with pytest.raises(BadRequestError, match=r"must be a regular file; it is a (device|pipe)\.$"):
+        read_universe(str(tmp_path / path) if path == "PIPE" else path)
+
+
+def published(symbols: list[str], universe_file: str | None = "/a/us.csv") -> pd.DataFrame:
+    row = {"universe_file": universe_file, "source_spec": "yahoo", "origin_month": pd.Timestamp("2018-11-01")}
+    return pd.DataFrame([{**row, "symbols": symbols}])
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "location", "is_refused"),
+    [
+        ("ABCD", "ABCD", "/b/us.csv", False),
+        ("ABCD", "ABCDE", "/b/us.csv", False),
+        ("ABCD", "BCD", "/b/us.csv", False),
+        ("ABCD", "EFGH", "/b/us.csv", True),
+        ("ABCD", "AEFG", "/b/us.csv", True),
+        ("ABCD", "AEFG", "/a/us.csv", False),
+        ("ABCD", "EFGH", "/a/us.csv", True),
+    ],
+)
+def test_universe_is_one_set_of_symbols(before: str, now: str, location: str, is_refused: bool) -> None:
+    instruments = [Instrument(symbol=symbol) for symbol in now]
+    require_same_universe("us", instruments, location, pd.DataFrame())
+    if is_refused:
+        with pytest.raises(
+            BadRequestError, match=r"'us' had 4 in its last published month \(2018-11\), and [01] of the 4"
+        ):
+            require_same_universe("us", instruments, location, published(list(before)))
+    else:
+        require_same_universe("us", instruments, location, published(list(before)))
+
+
+def test_choose_instruments_refuses_a_file_without_a_name(tmp_path: Path) -> None:
+    (tmp_path / ".csv").write_text("symbol\n^GSPC\n")
+    with pytest.raises(BadRequestError, match="must have a name before its ending"):
+        choose_instruments(SAMPLE, LISTED, None, str(tmp_path / ".csv"))
 
 
 def test_read_universe_refuses_an_absent_file() -> None:

@@ -75,6 +75,8 @@ def test_require_columns_refuses_an_incomplete_header() -> None:
         "high",
         "close",
     ]
-    with pytest.raises(TableError, match=r"must have the columns date, open, .* received Date, Price$") as refused:
+    with pytest.raises(
+        TableError, match=r"must have the columns date, open, .* received date and 1 unknown column$"
+    ) as refused:
         require_columns(["Date", "Price"])
     assert refused.value.outcome is Outcome.REJECTED

@@ -62,7 +62,7 @@ def test_unify_layout_rejects_tickers_side_by_side(directory: Path) -> None:
     text = "Price,Close,Close\nTicker,AAA,BBB\nDate,,\n2018-01-02,1.0,2.0\n"
     bars, outcome, reason = read(directory, text)
     assert (len(bars), outcome) == (0, Outcome.REJECTED)
-    assert "2 tickers side by side (AAA, BBB)" in reason
+    assert "2 tickers side by side; write" in reason
 
 
 @settings(max_examples=60)

@@ -83,16 +83,20 @@ def test_unreadable_lines_are_one_finding_between_two_sessions(write_file: Write
         ("unreadable_line", "2024-01-02", 2.0, "excluded"),
         ("unreadable_line", "2024-01-03", 2.0, "excluded"),
     ]
-    assert prices.findings["SYM"]["reason"].tolist() == ["begins '{'", "begins '<html>'", f"begins '{'x' * 79}…'"]
+    assert prices.findings["SYM"]["reason"].tolist() == [
+        "the first is line 1",
+        "the first is line 4",
+        "the first is line 8",
+    ]
 
 
-def test_quoted_line_is_valid_text_for_postgres(write_file: WriteFile) -> None:
-    """Postgres refuses undecodable bytes and NUL."""
+def test_unreadable_line_is_not_quoted(write_file: WriteFile) -> None:
+    """A file may hold secrets, and Postgres refuses undecodable bytes and NUL."""
     prices = read_prices(
         write_file(f"{YAHOO_HEADER}\n2024-01-02,1,1,1,1,1,1\n".encode() + b"caf\xe9\x00 \xff\n"), "SYM"
     )
     reason = prices.findings["SYM"]["reason"].iloc[0]
-    assert reason == "begins 'caf? ?'"
+    assert reason == "the first is line 3"
 
 
 def test_feed_without_a_header_is_read_in_yahoos_order(write_file: WriteFile) -> None:
@@ -105,7 +109,7 @@ def test_feed_without_a_header_is_read_in_yahoos_order(write_file: WriteFile) ->
 
 def test_feed_without_a_header_refuses_exchanged_columns(write_file: WriteFile) -> None:
     """Yahoo's older files have the volume before the adjusted close."""
-    with pytest.raises(TableError, match=r"^holds no bars: 2014-01-02,1\.0,2\.0,0\.5,1\.5,7,1\.25$"):
+    with pytest.raises(TableError, match=r"^holds no bars, but 1 other line of an unknown"):
         read_prices(write_file("2014-01-02,1.0,2.0,0.5,1.5,7,1.25\n"), "SYM")
 
 
@@ -116,7 +120,7 @@ def test_table_of_several_symbols_may_lose_one_line_in_a_hundred(
     rows = [f"{name},{day:%Y-%m-%d},1,1,1,1,1,1" for name in "AB" for day in pd.date_range("2024-01-01", periods=50)]
     path = write_file("\n".join([TICKER_HEADER, *rows[:70], *["<html>"] * errors, *rows[70:]]))
     if is_refused:
-        with pytest.raises(TableError, match=r"^has 2 unreadable lines of 102, .* Row #72: '<html>'; a date must"):
+        with pytest.raises(TableError, match=r"^has 2 unreadable lines of 102, .* line 72; a date must"):
             read_prices(path, "x")
         return
     prices = read_prices(path, "x")

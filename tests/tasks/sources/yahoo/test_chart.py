@@ -48,6 +48,7 @@ def test_fetch_returns_a_recording(yahoo_server: YahooServer, open_yahoo: OpenYa
             "bar_interval": "daily",
             "first_session": pd.Timestamp("2020-08-31"),
             "last_session": pd.Timestamp("2020-11-06"),
+            "first_trade": pd.Timestamp("1980-12-12"),
         }
     ]
     assert fetched.findings.empty
@@ -173,15 +174,19 @@ def test_fetch_reads_a_volume_of_zero_as_missing(yahoo_server: YahooServer, open
     assert open_yahoo().fetch({"X": None}, NOW).bars["volume"].isna().all()
 
 
-def test_fetch_refuses_an_exchange_without_a_calendar(
+def test_fetch_knows_the_market_of_every_day_and_refuses_one_without_calendar(
     yahoo_server: YahooServer, open_yahoo: OpenYahoo, shared_data: Path
 ) -> None:
-    yahoo_server.results["BTC-USD"] = read_recording(
-        shared_data / "yahoo" / "chart-BTC-USD-2020-01-01-to-2020-01-03.json"
-    )
+    result = read_recording(shared_data / "yahoo" / "chart-BTC-USD-2020-01-01-to-2020-01-03.json")
+    yahoo_server.results["BTC-USD"] = result
+    # The first of January is a holiday of every exchange but this one.
+    fetched = open_yahoo().fetch({"BTC-USD": None}, NOW)
+    assert (fetched.bars["session"].min(), len(fetched.findings)) == (pd.Timestamp("2020-01-01"), 0)
+    assert fetched.instruments["exchange_mic"].tolist() == ["24/7"]
+    result["meta"]["exchangeName"] = "CCY"
     (outcome,) = open_yahoo().fetch({"BTC-USD": None}, NOW).outcomes
     assert outcome.outcome is Outcome.REJECTED
-    assert outcome.reason == "no calendar for Yahoo's exchange 'CCC' (instrument type 'CRYPTOCURRENCY')"
+    assert outcome.reason == "no calendar for Yahoo's exchange 'CCY' (instrument type 'CRYPTOCURRENCY')"
 
 
 def test_fetch_refuses_prices_without_a_currency(yahoo_server: YahooServer, open_yahoo: OpenYahoo) -> None:

@@ -1,0 +1,1 @@
+"""Tests of the sessions of the database."""
