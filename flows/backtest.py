@@ -2,13 +2,13 @@
 
 from datetime import UTC, date, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Annotated
 
 from prefect import flow
 from pydantic import Field
 
 from tasks.database import get_store
+from tasks.failures.orphans import scratch_directory
 from tasks.month.fetch import fetch_bars, require_any
 from tasks.month.train import CONFIG
 from tasks.plans.backtest import DEFAULT_FORECASTERS, Refit, plan_backtest
@@ -74,10 +74,10 @@ def backtest(
         workers=workers,
         now=datetime.now(UTC),
     )
-    with reserved_output(plan.out) as partial, TemporaryDirectory(prefix="bellwether-backtest-") as directory:
+    with reserved_output(plan.out) as partial, scratch_directory(get_settings().home) as directory:
         fetched = fetch_bars(plan.month.prices, chunk_symbols)
         require_any(fetched)
-        history = read_history(plan, CONFIG, fetched, Path(directory), chunk_symbols)
+        history = read_history(plan, CONFIG, fetched, directory, chunk_symbols)
         parts = forecast_folds(plan, CONFIG, history)
         results = score_folds(plan, CONFIG, history, parts, partial)
         backtest_id = store_backtest(plan, CONFIG, history, results)

@@ -11,7 +11,7 @@ from pydantic import Field
 from tasks.alerts.due_months import clear_missing_month, monitor_months
 from tasks.alerts.failure_hooks import alert_and_deliver, deliver_pending_alerts, is_unattended
 from tasks.database import get_store
-from tasks.errors import AlreadyPublishedError, NotEnoughHistoryError, PricesIncompleteError
+from tasks.errors import AlreadyPublishedError, BadRequestError, NotEnoughHistoryError, PricesIncompleteError
 from tasks.month.check import check_bars, join_checked, require_coverage
 from tasks.month.compare import compare_candidates
 from tasks.month.drift import check_drift
@@ -100,13 +100,19 @@ def monthly_forecast(
         due_sessions=due_sessions,
         unattended=unattended,
     )
-    # An attended run with too little history for its months fails, so that the person can request fewer.
-    skipped = (PricesIncompleteError, NotEnoughHistoryError) if unattended else PricesIncompleteError
     for month_end in earlier_month_ends(plan, catch_up):
         try:
             forecast(as_of=month_end, rerun=False)
-        except skipped as error:  # an earlier month must not delay the newest one
-            log_line("warning", f"{month_end:%Y-%m} skipped: {error}")
+        except (PricesIncompleteError, NotEnoughHistoryError, BadRequestError) as error:
+            if unattended or isinstance(error, PricesIncompleteError):
+                # An earlier month must not delay the newest one.
+                log_line("warning", f"{month_end:%Y-%m} skipped: {error}")
+                continue
+            # An attended run fails, so that the person can request fewer months.
+            raise type(error)(
+                f"The {catch_up} months to catch up before {plan.key.origin_month:%Y-%m} include {month_end:%Y-%m}, "
+                f"which cannot be forecast; request fewer months. {error}"
+            ) from error
     return forecast(as_of=plan.as_of, rerun=rerun)
 
 
@@ -176,7 +182,7 @@ def forecast_month(
 
             errors = score_past_forecasts(plan, checked)
             restated = score_restated_forecasts(plan, checked)
-            drift = check_drift(plan, checked, choice, errors)
+            drift = check_drift(plan, checked, choice, errors, CONFIG.drift)
 
             publish_month(run, checked, choice, forecasts, errors, restated, drift)
     except AlreadyPublishedError:  # another process published the month in the meantime

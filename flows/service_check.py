@@ -13,6 +13,7 @@ from tasks.alerts.service_check import (
     find_stuck_runs,
     summarise_service_check,
 )
+from tasks.alerts.unattended import clear_failed_check
 from tasks.database import get_store
 from tasks.settings import get_settings
 
@@ -39,5 +40,6 @@ def check_service(stuck_hours: Annotated[int, Field(ge=1, le=240)] = 12) -> Serv
         killed = find_killed_runs(store)
         stuck = find_stuck_runs(store, stuck_hours)
         find_overdue_months(store)
+        clear_failed_check(store)
         rounds = deliver_alerts(store, get_settings())
         return summarise_service_check(store, killed, stuck, rounds)

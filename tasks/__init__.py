@@ -15,6 +15,7 @@ Used by every step:
 
 Wings, each of which may use those above it:
 
+- `failures`: errors of other libraries, logs of unexpected errors, and what a killed command left behind.
 - `sources`: price sources: `sample`, files, Yahoo.
 - `plans`: requests, checked and turned into plans.
 - `alerts`: alerts and their delivery, and the service check.

@@ -10,7 +10,12 @@ BellwetherError               one sentence for the user, and an exit code
 ├── DamagedModelError         a stored model is unusable: use the one before, or train a new one
 ├── ReplayDiffersError        a replay differs from the stored forecasts
 ├── DeliveryFailedError       a recipient did not accept a message
-└── DatabaseUnavailableError  Postgres did not respond: worth a retry
+├── DatabaseUnavailableError  Postgres did not respond: worth a retry
+├── PrefectUnavailableError   Prefect's server did not respond
+├── HomeUnusableError         `BELLWETHER_HOME` cannot be used
+├── ResourcesExhaustedError   memory, disk space, threads or open files ran out
+├── InterruptedByUserError    Ctrl-C
+└── UnexpectedError           a fault of the program: its traceback is in a log file
 
 A wrong argument between functions of the program is a `ValueError`. A skipped symbol is not an error but an outcome,
 see `tasks.sources.base`.
@@ -86,3 +91,33 @@ class DeliveryFailedError(BellwetherError):
     """A recipient did not accept a message that was sent by hand."""
 
     exit_code = 13
+
+
+class UnexpectedError(BellwetherError):
+    """A fault of the program. Its traceback is in a log file, see `tasks.failures.error_logs`."""
+
+    exit_code = 14
+
+
+class PrefectUnavailableError(BellwetherError):
+    """Prefect's server did not respond, or a temporary one did not start."""
+
+    exit_code = 15
+
+
+class HomeUnusableError(BellwetherError):
+    """`BELLWETHER_HOME` is no directory, or cannot be written."""
+
+    exit_code = 16
+
+
+class ResourcesExhaustedError(BellwetherError):
+    """Memory, disk space, threads or open files ran out."""
+
+    exit_code = 17
+
+
+class InterruptedByUserError(BellwetherError):
+    """The user interrupted the command."""
+
+    exit_code = 130

@@ -1,5 +1,6 @@
 """Progress and log lines of the steps, for the command line's screen and for Prefect's log of the run."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -39,7 +40,9 @@ def log_line(step: str, line: str) -> None:
     """Log the line of a step: what it did, how many, for which key."""
     for listener in _listeners:
         listener.on_line(step, line)
-    # Imported here: worker processes import this module, but not Prefect.
+    # Worker processes and checks without Prefect do not import it; where it is not imported, no run is in progress.
+    if "prefect" not in sys.modules:
+        return
     from prefect.exceptions import MissingContextError
     from prefect.logging import get_run_logger
 

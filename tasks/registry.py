@@ -6,6 +6,7 @@ format is unknown, is refused by its number, and the version before it is used.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
@@ -95,6 +96,8 @@ def restore(version: ModelVersion) -> Forecaster:
         forecaster = from_bytes(version.weights)
     except ValueError as error:
         raise DamagedModelError(f"{name} cannot be read by this program: {error}") from error
+    if not isinstance(version.config, Mapping):
+        raise DamagedModelError(f"{name} is damaged: the config stored beside its weights is no table of choices.")
     # Only a choice that the stored format did not have may take today's default.
     if differing := forecaster.config.differing_choices(version.config):
         raise DamagedModelError(

@@ -5,10 +5,11 @@ Options of one run are flow parameters; scientific choices are in `model.config`
 
 import functools
 import os
+import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tasks.errors import BadRequestError
@@ -55,6 +56,17 @@ class Settings(BaseSettings):
         default=None, description="Server to use in place of Yahoo's, for proxies and tests."
     )
 
+    @field_validator("database_url")
+    @classmethod
+    def _require_unambiguous_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and _is_ambiguous(url.get_secret_value()):
+            # A parser would take a part of the password for the host, and errors would show it.
+            raise ValueError(
+                "user, password, host and port must be separable; in a password write %40 for @, %2F for /, %3F for ?, "
+                "%23 for #, %3A for : and %25 for %"
+            )
+        return url
+
     @property
     def cache_dir(self) -> Path:
         """Directory of the price sources' caches."""
@@ -71,6 +83,40 @@ def get_settings() -> Settings:
     try:
         settings = Settings()
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ')}"
+            for fault in error.errors()
+        )
         raise BadRequestError(f"An environment variable is invalid: {faults}.") from None
-    return settings.model_copy(update={"home": settings.home.expanduser().absolute()})
+    return settings.model_copy(update={"home": _absolute(settings.home)})
+
+
+def get_alert_settings() -> Settings:
+    """Read the settings for alerts; if a variable is invalid, only the recipients and the home are read."""
+    try:
+        return get_settings()
+    except BadRequestError:
+        urls, home = os.environ.get("BELLWETHER_ALERT_URLS"), os.environ.get("BELLWETHER_HOME")
+        return Settings.model_construct(
+            home=_absolute(Path(home) if home else default_home()), alert_urls=SecretStr(urls) if urls else None
+        )
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError as error:  # `~name` of an unknown user
+        raise BadRequestError(f"`BELLWETHER_HOME` must be a path, received {str(path)!r}: {error}") from None
+
+
+def _is_ambiguous(url: str) -> bool:
+    """Return whether parsers may disagree about where the password of a database's URL ends."""
+    _, separator, rest = url.partition("://")
+    if not separator:
+        return False  # no URL; refused when the database is opened
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    if rest.count("@") != authority.count("@") or rest.count("@") > 1:
+        return True
+    host = authority.rpartition("@")[2]
+    has_port = not host.endswith("]") and ":" in host
+    return has_port and not all(part.rpartition(":")[2].isdecimal() for part in host.split(",") if ":" in part)

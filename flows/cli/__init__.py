@@ -4,8 +4,9 @@
 - `database`: the commands of `bellwether db`.
 - `alerts`: the commands of `bellwether alerts`.
 - `prices`: the commands of `bellwether prices`.
+- `failures`: the border of the command line: one sentence and an exit code for every failure.
 - `options`: options that several commands share, and their choices.
-- `runtime`: the environment of a local Prefect.
+- `runtime`: the environment of a local Prefect, and alerts about commands that fail without it.
 - `progress`: the console, the progress display and the context in which a flow runs.
 - `views`: output about a month, a download and a backtest.
 - `service_views`: output about runs, alerts, recipients and due months.

@@ -23,14 +23,15 @@ def alerts_list(
 
         bellwether alerts list --all --limit 50
     """
-    from flows.cli.service_views import show_alerts
+    from flows.cli.service_views import is_notified_elsewhere, show_alerts
     from tasks.database import database_errors, get_store
 
     store = get_store()
     with database_errors():
         rows = store.read_report("alert_history", is_all=everything, limit=limit)
         recipients = store.read_report("recipients")
-    show_alerts(make_console(), rows, recipients, has_recipients=get_settings().alert_urls is not None)
+    has_recipients = get_settings().alert_urls is not None or is_notified_elsewhere(recipients)
+    show_alerts(make_console(), rows, recipients, has_recipients=has_recipients)
 
 
 @alerts.command("ack")

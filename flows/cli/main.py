@@ -1,14 +1,14 @@
 """The `bellwether` program and its commands about months, backtests, replays, the paper and the service."""
 
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 from flows.cli.alerts import alerts
 from flows.cli.database import db
+from flows.cli.failures import CommandGroup, run_program
 from flows.cli.options import (
     AsOfOption,
     CatchUpOption,
@@ -42,12 +42,12 @@ from flows.cli.options import (
 )
 from flows.cli.prices import prices
 from flows.cli.progress import make_console, running_flow
-from flows.cli.runtime import prepare_prefect
-from tasks.errors import BellwetherError, ReplayDiffersError
+from flows.cli.runtime import alerting, alerting_about_check, prepare_prefect
+from tasks.errors import ReplayDiffersError
 from tasks.settings import get_settings
 
 app = typer.Typer(
-    help="Forecast the next 12 months of stocks, once a month. Forecasts, scores and drift checks are in Postgres.",
+    cls=CommandGroup,
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -58,15 +58,16 @@ app.add_typer(alerts, name="alerts")
 app.add_typer(prices, name="prices")
 
 
+@app.callback()
+def _program(
+    verbose: Annotated[bool, typer.Option("--verbose", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Forecast the next 12 months of stocks, once a month. Forecasts, scores and drift checks are in Postgres."""
+
+
 def main() -> NoReturn:
-    """Run the command line; an expected error prints one line and exits with its code, without a traceback."""
-    try:
-        app(standalone_mode=True)
-    except BellwetherError as error:
-        text = escape(" ".join(str(error).split()))
-        Console(stderr=True).print(f"[bold red]bellwether:[/] {text}", highlight=False, soft_wrap=True)
-        sys.exit(error.exit_code)
-    sys.exit(0)
+    """Run the command line; every error prints one sentence and exits with its code, without a traceback."""
+    sys.exit(run_program(app, sys.argv[1:]))
 
 
 @app.command()
@@ -95,7 +96,8 @@ def run(
         bellwether run --universe deployments/universes/us_large.csv
     """
     console = make_console()
-    with running_flow(console, verbose=verbose) as address:
+    request = source, split_list(symbols), universe
+    with alerting(request if unattended else None), running_flow(console, verbose=verbose) as address:
         from flows.monthly import monthly_forecast
 
         summary = monthly_forecast(
@@ -257,11 +259,14 @@ def check_service(stuck_hours: StuckHoursOption = 12) -> None:
 
         bellwether check-service --stuck-hours 6
     """
-    prepare_prefect(get_settings().home, log_level="CRITICAL")
-    from flows.cli.service_views import show_service_check
-    from flows.service_check import check_service as check
+    with alerting_about_check():
+        prepare_prefect(get_settings().home, log_level="CRITICAL")
+        from flows.service_check import check_service as check
 
-    show_service_check(make_console(), check.fn(stuck_hours))
+        summary = check.fn(stuck_hours)
+    from flows.cli.service_views import show_service_check
+
+    show_service_check(make_console(), summary)
 
 
 @app.command()
@@ -272,7 +277,7 @@ def status(limit: LimitOption = 10) -> None:
 
         bellwether status --limit 30
     """
-    from flows.cli.service_views import show_status
+    from flows.cli.service_views import is_notified_elsewhere, show_status
     from tasks.database import database_errors, get_store
 
     store = get_store()
@@ -280,5 +285,9 @@ def status(limit: LimitOption = 10) -> None:
         runs = store.read_report("run_history", limit=limit)
         open_alerts = store.read_report("alert_history", is_all=False, limit=limit)
         overdue, recipients = store.read_report("overdue"), store.read_report("recipients")
-    has_recipients = get_settings().alert_urls is not None
+    has_recipients = get_settings().alert_urls is not None or is_notified_elsewhere(recipients)
     show_status(make_console(), runs, open_alerts, overdue, recipients, store.address, has_recipients=has_recipients)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,15 +5,13 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
-import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from flows.cli.runtime import prepare_prefect
+from flows.cli.runtime import prepare_prefect, require_prefect_server
 from tasks.settings import get_settings
 
-_INTERRUPTED_EXIT_CODE = 130
 _WIDTH_WITHOUT_TERMINAL = 140
 
 
@@ -73,7 +71,9 @@ def running_flow(console: Console, *, verbose: bool) -> Iterator[str]:
         The address of the database, without the password.
 
     Raises:
-        Exit: With code 130, if the user interrupts the block.
+        HomeUnusableError: if the home is no directory or cannot be written.
+        DatabaseUnavailableError: if Postgres does not respond.
+        PrefectUnavailableError: if Prefect's server does not respond.
     """
     prepare_prefect(get_settings().home, log_level="INFO" if verbose else "CRITICAL")
     with console.status("Starting Prefect and Postgres …"):
@@ -84,11 +84,8 @@ def running_flow(console: Console, *, verbose: bool) -> Iterator[str]:
         from tasks.progress import listening
 
         address = get_store().address
+        require_prefect_server()
     # A heartbeat delays the end of a flow by a second, and the user sees a manual run fail.
     without_heartbeat = temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None})
-    try:
-        with without_heartbeat, ProgressScreen(console) as screen, listening(screen):
-            yield address
-    except KeyboardInterrupt:
-        typer.echo("bellwether: interrupted; the same command again completes the work.", err=True)
-        raise typer.Exit(_INTERRUPTED_EXIT_CODE) from None
+    with without_heartbeat, ProgressScreen(console) as screen, listening(screen):
+        yield address

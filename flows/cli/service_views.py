@@ -1,6 +1,6 @@
 """Output about the service: runs, alerts, recipients, monitored universes and overdue months."""
 
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # these modules import Prefect or apprise
     from tasks.alerts.sender import SendResult
     from tasks.alerts.service_check import ServiceCheckSummary
 
+_RECENTLY = timedelta(days=35)  # a worker without the daily check uses its recipients once a month
 _SEVERITY_STYLES = {"critical": "bold red", "warning": "yellow"}
 
 
@@ -37,7 +38,7 @@ def show_status(
         overdue: Overdue months.
         recipients: All recipients; only failing ones are shown.
         database_address: Without the password.
-        has_recipients: Whether `BELLWETHER_ALERT_URLS` is set.
+        has_recipients: Whether alerts have recipients, here or in other processes.
     """
     if runs.empty:
         console.print("No runs yet. Start with: bellwether run --source sample")
@@ -85,7 +86,12 @@ def show_service_check(console: Console, summary: "ServiceCheckSummary") -> None
     else:
         show_monitored(console, summary.monitored)
     _show_alerts(
-        console, summary.alerts, summary.overdue, pd.DataFrame(), has_runs=True, has_recipients=bool(summary.rounds)
+        console,
+        summary.alerts,
+        summary.overdue,
+        pd.DataFrame(),
+        has_runs=True,
+        has_recipients=bool(summary.rounds) or is_notified_elsewhere(summary.recipients),
     )
     if summary.rounds:
         table = Table("recipient", "delivered", "waiting", "error", title="Deliveries")
@@ -169,6 +175,16 @@ def _show_alerts(
     if alerts.empty and overdue.empty and has_runs:
         console.print("[green]No open alerts and no overdue months.[/]")
     _show_missing_recipients(console, has_recipients=has_recipients)
+
+
+def is_notified_elsewhere(recipients: pd.DataFrame) -> bool:
+    """Return whether other processes, such as a worker, have recipients: the variable may be set for them only.
+
+    Args:
+        recipients: All recipients in the database.
+    """
+    recently = datetime.now(UTC) - _RECENTLY
+    return any(row.last_used_at >= recently for row in records(recipients))
 
 
 def _show_missing_recipients(console: Console, *, has_recipients: bool) -> None:

@@ -10,5 +10,6 @@
 - `network`: the network, its corrections and its loss.
 - `training`: the training of networks and their corrections for new inputs.
 - `forecaster`: the trained forecaster: train, fine-tune and forecast.
+- `validation`: checks of a restored forecaster: its config, the shapes of its arrays, and their values.
 - `serialization`: a forecaster as bytes.
 """

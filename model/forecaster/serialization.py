@@ -6,8 +6,10 @@ Format 3 is written. Format 2 is read as well: it has other names of arrays (`_F
 
 import io
 import json
+import math
 import zipfile
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -15,14 +17,26 @@ import pandas as pd
 from model.config import ForecasterConfig
 from model.forecaster.baseline import Baseline
 from model.forecaster.forecaster import Forecaster
+from model.forecaster.validation import require_sound_config, require_sound_forecaster, require_sound_training
+
+Result = TypeVar("Result")
 
 FORMAT = 3
 _READABLE = (2, 3)
 _FORMAT_2_ARRAYS = {"baseline/location": "baseline/centre", "baseline/standardised_quantiles": "baseline/shape"}
 """Names of arrays today, and in format 2 if different."""
 _BASELINE_PARTS = ("location", "beta", "intercept", "standardised_quantiles", "outside")
+_FLOATS = ("<f4", "<f8")
+_LARGEST_CONTENT = 2**28
+"""Largest stored model, bytes. Those of today have a megabyte."""
+_LARGEST_HEADER = 2**20
+"""Largest header, bytes."""
+_LARGEST_DIMENSIONS = 3
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # date of every zip entry: a constant, so that the bytes are equal
-_UNREADABLE = (zipfile.BadZipFile, KeyError, TypeError, EOFError, NotImplementedError, ValueError, OSError)
+
+
+class UnknownFormatError(ValueError):
+    """The format of a stored model is not one that this program reads: the model is of another release."""
 
 
 def to_bytes(forecaster: Forecaster) -> bytes:
@@ -53,39 +67,66 @@ def to_bytes(forecaster: Forecaster) -> bytes:
 def from_bytes(content: bytes) -> Forecaster:
     """Restore a forecaster, whose forecasts are bit-identical to those of the stored one.
 
+    Sizes are checked before memory is allocated, and all parts before they are returned.
+
     Raises:
-        ValueError: if the bytes are damaged, are not a forecaster, or have another format.
+        UnknownFormatError: if the bytes have another format.
+        ValueError: if the bytes are damaged or are not a forecaster.
     """
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return _restore(archive, _read_header(archive))
-    except _UNREADABLE as error:
-        raise _damaged(content, error) from error
+    return _read(content, _restore)
 
 
 def stored_format(content: bytes) -> int:
     """Return the format of a stored forecaster.
 
     Raises:
-        ValueError: if the bytes are damaged, are not a forecaster, or have another format.
+        UnknownFormatError: if the bytes have another format.
+        ValueError: if the bytes are damaged or are not a forecaster.
     """
+    return _read(content, lambda archive, header: int(header["format"]))
+
+
+def _read(content: bytes, read: Callable[[zipfile.ZipFile, dict[str, Any]], Result]) -> Result:
     try:
+        if len(content) > _LARGEST_CONTENT:
+            raise ValueError(f"more than {_LARGEST_CONTENT} bytes")
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            return int(_read_header(archive)["format"])
-    except _UNREADABLE as error:
-        raise _damaged(content, error) from error
+            _require_plain(archive, len(content))
+            return read(archive, _read_header(archive))
+    except UnknownFormatError:
+        raise
+    except Exception as error:  # damaged bytes may raise any error of zip, JSON, numpy, pandas and the config
+        reason = str(error) if isinstance(error, ValueError | KeyError | zipfile.BadZipFile) else type(error).__name__
+        raise ValueError(
+            "The stored weights are damaged or not a Bellwether forecaster: "
+            f"{' '.join(reason.split())[:300]} ({len(content)} bytes received)."
+        ) from error
 
 
-def _damaged(content: bytes, error: Exception) -> ValueError:
-    received = f"{error} ({len(content)} bytes received)"
-    return ValueError(f"The stored weights are damaged or not a Bellwether forecaster: {received}.")
+def _require_plain(archive: zipfile.ZipFile, size: int) -> None:
+    """Check that the entries are stored as they are written: neither compressed nor encrypted, and each once."""
+    entries = archive.infolist()
+    if any(entry.compress_type != zipfile.ZIP_STORED or entry.flag_bits & 0x1 for entry in entries):
+        raise ValueError("an entry is compressed or encrypted")
+    if len({entry.filename for entry in entries}) != len(entries) or sum(entry.file_size for entry in entries) > size:
+        raise ValueError("entries overlap")
 
 
 def _read_header(archive: zipfile.ZipFile) -> dict[str, Any]:
+    if archive.getinfo("header.json").file_size > _LARGEST_HEADER:
+        raise ValueError(f"the header has more than {_LARGEST_HEADER} bytes")
     header: dict[str, Any] = json.loads(archive.read("header.json"))
-    if header["format"] not in _READABLE:
+    number = header["format"] if isinstance(header, dict) else None
+    if type(number) is not int:
+        raise ValueError("the header has no number of a format")
+    if number not in _READABLE:
         readable = " or ".join(map(str, _READABLE))
-        raise ValueError(f"format {header['format']!r} is not {readable}, which this version reads")
+        advice = "install that release" if number > max(_READABLE) else "train a new model"
+        release = "a newer" if number > max(_READABLE) else "an older"
+        raise UnknownFormatError(
+            f"The stored format {number} is not {readable}, which this version reads: it is of {release} Bellwether; "
+            f"{advice}."
+        )
     return header
 
 
@@ -93,14 +134,39 @@ def _restore(archive: zipfile.ZipFile, header: dict[str, Any]) -> Forecaster:
     stored_names = _FORMAT_2_ARRAYS if header["format"] == 2 else {}
 
     def array(name: str) -> np.ndarray[Any, Any]:
-        stored = io.BytesIO(archive.read(f"{stored_names.get(name, name)}.npy"))
-        return np.asarray(np.lib.format.read_array(stored, allow_pickle=False))
+        return _parse_array(name, archive.read(f"{stored_names.get(name, name)}.npy"))
 
-    return Forecaster(
-        config=ForecasterConfig.from_dict(header["config"]),
+    config = ForecasterConfig.from_dict(header["config"])
+    require_sound_config(config)
+    require_sound_training(header["trained"], config)
+    counts = header["networks"]
+    if not isinstance(counts, list) or any(type(count) is not int or count < 0 for count in counts):
+        raise ValueError("networks must be numbers of arrays")
+    if sum(counts) > len(archive.namelist()):
+        raise ValueError("there are fewer arrays than the header names")
+    forecaster = Forecaster(
+        config=config,
         baseline=Baseline(**{part: array(f"baseline/{part}") for part in _BASELINE_PARTS}),
         input_mean=array("input_mean"),
         input_deviation=array("input_deviation"),
-        networks=tuple(tuple(array(f"network/{n}/{i}") for i in range(k)) for n, k in enumerate(header["networks"])),
+        networks=tuple(tuple(array(f"network/{n}/{i}") for i in range(k)) for n, k in enumerate(counts)),
         trained=pd.DataFrame(header["trained"]),
     )
+    require_sound_forecaster(forecaster)
+    return forecaster
+
+
+def _parse_array(name: str, content: bytes) -> np.ndarray[Any, Any]:
+    """Parse the bytes of an `.npy` file: floats, whose number must be that of the shape in its header."""
+    stored = io.BytesIO(content)
+    version = np.lib.format.read_magic(stored)
+    if version != (1, 0):
+        raise ValueError(f"{name} has another version of arrays")
+    shape, is_fortran, dtype = np.lib.format.read_array_header_1_0(stored)
+    start = len(content) - len(stored.read())
+    if dtype.str not in _FLOATS or is_fortran or len(shape) > _LARGEST_DIMENSIONS:
+        raise ValueError(f"{name} is no array of floats")
+    # Python's integers do not overflow, and nothing is allocated before the sizes agree.
+    if math.prod(shape) * dtype.itemsize != len(content) - start:
+        raise ValueError(f"{name} has another size than its shape")
+    return np.frombuffer(content, dtype, offset=start).reshape(shape).copy()

@@ -18,14 +18,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import NAMESPACE_URL, uuid5
-
-from prefect.events import emit_event
-from prefect.settings import PREFECT_API_URL
 
 from sql.store import Store
 from tasks.alerts import sender
-from tasks.alerts.messages import compose_message, database_alert, delivery_alert
+from tasks.alerts.events import emit_events
+from tasks.alerts.messages import Alert, compose_message, database_alert, delivery_alert
 from tasks.alerts.recipients import Recipient, parse_recipients
 from tasks.alerts.redaction import describe_error, redact
 from tasks.database import records_of
@@ -42,7 +39,6 @@ LOCK_SECONDS = 45.0
 _MAX_FAILURES_A_ROUND = 3
 _UNUSED_AFTER = timedelta(days=7)  # a recipient that no process has used since is out of service
 _PARALLEL_RECIPIENTS = 4
-_PREFECT = "prefect"
 _OUTAGE_FILE = "alerts-without-database.json"
 
 Result = TypeVar("Result")
@@ -76,7 +72,7 @@ def deliver_alerts(store: Store, settings: Settings) -> list[DeliveryRound]:
             working = [recipient for recipient in recipients if recipient.recipient_id not in failing]
             second = {round_.recipient: round_ for round_ in _deliver_to_all(store, settings, working)}
             rounds = [_sum_rounds(round_, second.get(round_.recipient)) for round_ in rounds]
-        _emit_events(store)
+        emit_events(store, wait_seconds=LOCK_SECONDS)
     except Exception as error:  # a failed delivery must not fail the run
         log_line("alerts", f"not delivered: {redact(f'{type(error).__name__}: {error}')}")
         return []
@@ -133,32 +129,56 @@ def notify_without_database(settings: Settings, message: str) -> None:
         settings: Recipients and home directory.
         message: The error, without secrets.
     """
+    alert = database_alert(message)
     try:
         with _outage_state(settings) as state:
             now = datetime.now(UTC)
             state.setdefault("since", now.isoformat())
-            alert = state.setdefault("alert", dict(database_alert(message)))
+            alert = state.setdefault("alert", dict(alert))
             notified: dict[str, Any] = state.setdefault("notified", {})
-            due = {
-                **alert,
-                "alert_id": 0,
-                "event": "opened",
-                "number": 0,
-                "opened_at": datetime.fromisoformat(state["since"]),
-                "acknowledged_at": None,
-                "times_seen": 1,
-            }
-            text = compose_message(due, reminder_days=0, now=now)
             for recipient in configured_recipients(settings):
                 last = notified.get(recipient.recipient_id, {}).get("at")
                 if last and not _is_reminder_due(datetime.fromisoformat(last), settings, now):
                     continue
-                result = sender.send(recipient.url, text.title, text.body, text.severity)
-                log_line("alerts", f"{recipient}: {'notified' if result.is_delivered else result.reason}")
-                if result.is_delivered:
+                if _send_unrecorded(recipient, alert, opened_at=datetime.fromisoformat(state["since"]), now=now):
                     notified[recipient.recipient_id] = {"recipient": recipient.name, "at": now.isoformat()}
+    except OSError:  # the home cannot be used: a repeated message is better than none
+        notify_directly(settings, alert)
     except Exception as error:  # the database error is the one to report
         log_line("alerts", f"not delivered: {type(error).__name__}")
+
+
+def notify_directly(settings: Settings, alert: Alert) -> None:
+    """Send an alert to every recipient where neither the database nor the home can be used; never raises.
+
+    Nothing is recorded, so a repeated failure sends it again.
+    """
+    try:
+        now = datetime.now(UTC)
+        unrecorded = {**alert, "is_recorded": False}
+        for_each_recipient(
+            configured_recipients(settings),
+            lambda recipient: _send_unrecorded(recipient, unrecorded, opened_at=now, now=now),
+        )
+    except Exception as error:  # the failure itself is the one to report
+        log_line("alerts", f"not delivered: {type(error).__name__}")
+
+
+def _send_unrecorded(recipient: Recipient, alert: Alert, *, opened_at: datetime, now: datetime) -> bool:
+    """Send an alert that has no row in the database; returns whether it was delivered."""
+    due = {
+        **alert,
+        "alert_id": 0,
+        "event": "opened",
+        "number": 0,
+        "opened_at": opened_at,
+        "acknowledged_at": None,
+        "times_seen": 1,
+    }
+    text = compose_message(due, reminder_days=0, now=now)
+    result = sender.send(recipient.url, text.title, text.body, text.severity)
+    log_line("alerts", f"{recipient}: {'notified' if result.is_delivered else result.reason}")
+    return result.is_delivered
 
 
 def _deliver_to_all(store: Store, settings: Settings, recipients: Sequence[Recipient]) -> list[DeliveryRound]:
@@ -216,43 +236,6 @@ def _check_recipients(store: Store, recipients: Sequence[Recipient], stored: Seq
         elif row["failed_rounds"] < MAX_FAILED_ROUNDS or row["last_used_at"] < now - _UNUSED_AFTER:
             is_changed |= store.resolve_alert("delivery", row["recipient_id"], now=now)
     return is_changed
-
-
-def _emit_events(store: Store) -> None:
-    """Emit a Prefect event for each alert that opened, changed or cleared: `bellwether.alert.opened` and so on.
-
-    Only with a permanent server: the temporary server of a single run has no automations. Prefect sends events in the
-    background, so an event can get lost with its process. Its fixed id prevents duplicates.
-    """
-    if not PREFECT_API_URL.value():
-        return
-    with store.hold_recipient(_PREFECT, wait_seconds=LOCK_SECONDS) as is_ours:
-        now = datetime.now(UTC)
-        due = store.read_due_messages(_PREFECT, reminder_days=0, now=now) if is_ours else []
-        if due:
-            store.use_recipient(_PREFECT, "Prefect events", now=now)
-        for alert in due:
-            store.begin_delivery(alert, _PREFECT, now=now)
-            event = "changed" if alert["event"] == "reminder" else alert["event"]
-            opened_at = alert["opened_at"].isoformat()
-            emitted = emit_event(
-                event=f"bellwether.alert.{event}",
-                id=uuid5(NAMESPACE_URL, f"bellwether/{alert['alert_id']}/{opened_at}/{event}/{alert['number']}"),
-                resource={
-                    "prefect.resource.id": f"bellwether.alert.{alert['alert_id']}",
-                    "prefect.resource.name": alert["title"],
-                    "bellwether.kind": alert["kind"],
-                    "bellwether.subject": alert["subject"],
-                    "bellwether.severity": alert["severity"],
-                },
-                payload={
-                    "detail": alert["detail"],
-                    "opened_at": opened_at,
-                    "look_deeper_sql": alert["look_deeper_sql"],
-                },
-            )
-            reason = None if emitted else "Prefect did not accept the event"
-            store.end_delivery(alert, _PREFECT, delivered_at=now if emitted else None, last_error=reason)
 
 
 def _store_outage(store: Store, settings: Settings) -> None:

@@ -27,6 +27,7 @@ from tasks.alerts.due_months import monitor_unstarted_universe
 from tasks.alerts.messages import unstarted_run_alert
 from tasks.alerts.redaction import describe_error, redact
 from tasks.alerts.service_check import find_killed_runs
+from tasks.alerts.unattended import mark_reported
 from tasks.database import database_errors, get_store
 from tasks.errors import BadRequestError, DatabaseUnavailableError, RunInProgressError
 from tasks.plans.universe import name_universe
@@ -73,6 +74,7 @@ def alert_and_deliver(flow: Flow[..., Any], flow_run: FlowRun, state: State[Any]
             _handle_unattended(request, flow_run, state, error)
         except DatabaseUnavailableError as unavailable:
             notify_without_database(get_settings(), describe_error(unavailable))
+        mark_reported(error)
     elif isinstance(error, Exception) and not isinstance(error, DatabaseUnavailableError):
         with suppress(DatabaseUnavailableError), database_errors():
             store = get_store()

@@ -117,9 +117,27 @@ def unstarted_run_alert(source: str, universe: str, message: str, scheduled_for:
         "title": f"A run of {universe} could not start",
         "detail": f"The run scheduled for {scheduled_for:%Y-%m-%d %H:%M} UTC failed before it had a row in `ops.run`. "
         f"{_sentence(message)} Nothing was published; the published forecasts stay in force. Fix the cause (parameters "
-        "of the deployment, source or universe file) and run the month again.",
+        "of the run, source or universe file) and run the month again.",
         "look_deeper_sql": "select * from report.run_history "
         f"where source = '{_quoted(source)}' and universe = '{_quoted(universe)}' limit 5",
+    }
+
+
+def failed_check_alert(subject: str, message: str) -> Alert:
+    """Return the alert about a service check that failed.
+
+    Args:
+        subject: Subject of the alert.
+        message: The error, without secrets.
+    """
+    return {
+        "kind": "failed_run",
+        "subject": subject,
+        "severity": "critical",
+        "title": "The service check failed",
+        "detail": f"{_sentence(message)} Killed runs and overdue months are not detected until a check ends. Fix the "
+        "cause and run `bellwether check-service`; the alert clears when a check ends.",
+        "look_deeper_sql": "select * from report.run_history limit 5",
     }
 
 
@@ -332,6 +350,8 @@ def _subject(key: MonthKey) -> str:
 
 
 def _reminder_sentence(due: Mapping[str, Any], reminder_days: int) -> str:
+    if not due.get("is_recorded", True):
+        return "This alert could not be recorded: a repeated failure sends it again."
     if due["acknowledged_at"] is not None:
         return f"Acknowledged on {due['acknowledged_at']:%Y-%m-%d}: there are no reminders."
     if reminder_days == 0:

@@ -29,6 +29,8 @@ class ServiceCheckSummary:
     """Rows of `report.overdue`."""
     alerts: pd.DataFrame = field(repr=False)
     """Open alerts, see `queries/alerts/alert_history.sql`."""
+    recipients: pd.DataFrame = field(repr=False)
+    """Rows of `report.recipient`, also of other processes."""
     rounds: list[DeliveryRound]
     """Delivery results, one per recipient; empty if no recipient is configured."""
 
@@ -90,6 +92,7 @@ def summarise_service_check(
             monitored=store.read_report("monitored_universes"),
             overdue=store.read_report("overdue"),
             alerts=store.read_report("alert_history", is_all=False, limit=100),
+            recipients=store.read_report("recipients"),
             rounds=list(rounds),
         )
 

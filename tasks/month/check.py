@@ -20,6 +20,8 @@ from tasks.progress import log_line
 from tasks.retries import STEP
 from tasks.sources.base import Outcome
 
+_BEFORE_FIRST_BAR = pd.Timedelta(days=14)
+"""Sessions before the first bar show whether it is on a session."""
 HUNDREDTH_EXCHANGES = {"XLON", "XJSE", "XTAE"}
 """Exchanges that quote in pence, cents and agorot. Stored prices have the whole unit."""
 OUTCOME_COLUMNS = ["symbol", "outcome", "reason", "last_session", "months"]
@@ -190,7 +192,7 @@ def _read_screened_bars(symbols: Sequence[str], *, as_of: date, known_at: dateti
         screen(
             bars.reset_index(drop=True),
             actions[actions["symbol"].isin(bars["symbol"].unique())],
-            *sessions_between(mic, bars["session"].min().date(), as_of),
+            *sessions_between(mic, (bars["session"].min() - _BEFORE_FIRST_BAR).date(), as_of),
             read.monthly_symbols,
             decisions=decisions,
             has_hundredths=mic in HUNDREDTH_EXCHANGES,

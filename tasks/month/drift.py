@@ -29,9 +29,6 @@ from tasks.progress import log_line
 from tasks.retries import STEP
 from tasks.sources.base import Outcome
 
-FEWEST_EXPECTATION_MONTHS = DriftConfig().fewest_expectation_months
-FEWEST_MONTHS = DriftConfig().fewest_months
-RECOVERED = DriftConfig().recovered
 MONITORED_HORIZONS = (1, 3, 6, 12)
 SYMBOL_MONTHS = 12
 """Newest scored months in which the symbols that drive a warning are identified."""
@@ -85,13 +82,15 @@ class _Expectation:
     months: pd.DataFrame
     holdout_start: date
 
-    def expected(self) -> pd.DataFrame:
+    def expected(self, config: DriftConfig) -> pd.DataFrame:
         """Return the expected value and its deviation, by forecaster, horizon and measure."""
-        return expected_values(self.months, self.holdout_start)
+        return expected_values(self.months, self.holdout_start, config)
 
 
 @task(name="drift", **STEP)
-def check_drift(plan: MonthPlan, checked: Checked, choice: Choice, errors: pd.DataFrame) -> DriftResult:
+def check_drift(
+    plan: MonthPlan, checked: Checked, choice: Choice, errors: pd.DataFrame, config: DriftConfig = DriftConfig()
+) -> DriftResult:
     """Check whether the published forecasts are worse than expected of the selected model.
 
     Args:
@@ -99,6 +98,7 @@ def check_drift(plan: MonthPlan, checked: Checked, choice: Choice, errors: pd.Da
         checked: The universe's months, for the reference forecast and the input checks.
         choice: The selected model, for the expected values.
         errors: Of `score_past_forecasts`: this run's scores, which are not in the database yet.
+        config: Choices of the monitor; those of the run, whichever model is selected.
 
     Returns:
         The checks and the rows to store.
@@ -109,17 +109,19 @@ def check_drift(plan: MonthPlan, checked: Checked, choice: Choice, errors: pd.Da
         forecasts = get_store().read_forecasts_to_check(plan.key, horizons=MONITORED_HORIZONS, since_month=recent)
         checked_months = get_store().read_drift_months(plan.key)
     levels = choice.forecaster.config.quantile_levels
-    reference_forecast = make_reference_forecast(checked.months, horizons=MONITORED_HORIZONS, levels=levels)
+    reference_forecast = make_reference_forecast(
+        checked.months, horizons=MONITORED_HORIZONS, levels=levels, config=config
+    )
     stored = None if choice.kept_model_id is None else _stored_expectation(choice.kept_model_id)
-    expectation = stored or _make_expectation(choice, reference_forecast)
+    expectation = stored or _make_expectation(choice, reference_forecast, config)
 
     forecasts = _with_new_actuals(forecasts, errors)
     measured = measure_forecasts(forecasts, reference_forecast).merge(
         forecasts[[*_FORECAST, "is_served"]], on=_FORECAST
     )
-    new_months = _new_months(forecasts, measured.drop(columns="is_served"), expectation, choice.kept_model_id)
+    new_months = _new_months(forecasts, measured.drop(columns="is_served"), expectation, choice.kept_model_id, config)
     live = pd.concat([checked_months, new_months.assign(target_month=target_months(new_months))], ignore_index=True)
-    checks = _check(live, expectation, choice.served)
+    checks = _check(live, expectation, choice.served, config)
     statuses = [f"horizon {horizon} {_worst_status(group)}" for horizon, group in checks.groupby("horizon")]
     log_line("drift", ", ".join(statuses))
     missing_share = float((checked.outcomes["outcome"] != Outcome.OK).mean())
@@ -128,7 +130,7 @@ def check_drift(plan: MonthPlan, checked: Checked, choice: Choice, errors: pd.Da
         months=new_months.drop(columns="origin_month"),
         expectation=expectation.months.iloc[: 0 if stored else None],
         symbols=_driving_symbols(checks, measured[measured["is_served"]], live),
-        inputs=check_inputs(checked.months, origin_month, missing_share),
+        inputs=check_inputs(checked.months, origin_month, missing_share, config),
     )
 
 
@@ -141,12 +143,13 @@ def _stored_expectation(model_version_id: int) -> _Expectation | None:
     )
 
 
-def _make_expectation(choice: Choice, reference_forecast: ReferenceForecast) -> _Expectation:
+def _make_expectation(choice: Choice, reference_forecast: ReferenceForecast, config: DriftConfig) -> _Expectation:
     """Measure the selected model on its history against the reference forecast."""
     first = choice.backtest_errors["origin_month"].min()
     holdout_start = choice.new_model.holdout_start if choice.new_model is not None else pd.Timestamp(first).date()
     return _Expectation(
-        make_expectation(choice.forecaster, choice.panel, reference_forecast, MONITORED_HORIZONS), holdout_start
+        make_expectation(choice.forecaster, choice.panel, reference_forecast, MONITORED_HORIZONS, config=config),
+        holdout_start,
     )
 
 
@@ -160,19 +163,23 @@ def _with_new_actuals(forecasts: pd.DataFrame, errors: pd.DataFrame) -> pd.DataF
 
 
 def _new_months(
-    forecasts: pd.DataFrame, measured: pd.DataFrame, expectation: _Expectation, kept_model_id: int | None
+    forecasts: pd.DataFrame,
+    measured: pd.DataFrame,
+    expectation: _Expectation,
+    kept_model_id: int | None,
+    config: DriftConfig,
 ) -> pd.DataFrame:
     """Return columns of `ops.drift_month` and origin_month, for served forecasts that no earlier run has checked."""
     by_month = ["origin_month", "horizon", "forecaster"]
     is_new = forecasts["is_served"] & ~forecasts["is_checked"].astype(np.bool_)
     runs = forecasts.loc[is_new, [*by_month, "run_id", "model_version_id"]].drop_duplicates(by_month)
-    values = measure_months(measured).merge(runs, on=by_month)
+    values = measure_months(measured, config).merge(runs, on=by_month)
     parts = []
     for version, group in values.groupby("model_version_id"):
         # A version without a stored expectation is compared with the selected model's.
         is_current = version == kept_model_id
         of_version = expectation if is_current else _stored_expectation(int(str(version))) or expectation
-        parts.append(group.merge(of_version.expected(), on=["forecaster", "horizon", "measure"]))
+        parts.append(group.merge(of_version.expected(config), on=["forecaster", "horizon", "measure"]))
     columns = [
         "run_id",
         "horizon",
@@ -189,14 +196,14 @@ def _new_months(
     )
 
 
-def _check(live: pd.DataFrame, expectation: _Expectation, served: str) -> pd.DataFrame:
+def _check(live: pd.DataFrame, expectation: _Expectation, served: str, config: DriftConfig) -> pd.DataFrame:
     """Return DRIFT_COLUMNS: at least one row per horizon."""
-    checks, values, has_holdout = arrange(expectation.months, served, expectation.holdout_start)
-    if len(values) < FEWEST_EXPECTATION_MONTHS:
+    checks, values, has_holdout = arrange(expectation.months, served, expectation.holdout_start, config)
+    if len(values) < config.fewest_expectation_months:
         checks = []
     rows = []
     if checks:
-        calibration = calibrate(checks, values, has_holdout)
+        calibration = calibrate(checks, values, has_holdout, config)
         surprise = live.assign(surprise=(live["value"] - live["expected"]) / live["deviation"]).pivot(
             index="target_month", columns=["horizon", "measure"], values="surprise"
         )
@@ -205,9 +212,8 @@ def _check(live: pd.DataFrame, expectation: _Expectation, served: str) -> pd.Dat
         for column, check in enumerate(checks):
             rows.append(_row(check, column, calibration, surprise.index, sums[:, column], is_alarm[:, column], live))
     for horizon in sorted(set(MONITORED_HORIZONS) - {check.horizon for check in checks}):
-        reason = (
-            f"The model has too few months for an expected value; at least {FEWEST_EXPECTATION_MONTHS} are required."
-        )
+        fewest = config.fewest_expectation_months
+        reason = f"The model has too few months for an expected value; at least {fewest} are required."
         rows.append((horizon, "loss", "not_enough_data", np.nan, np.nan, 1.0, 0, pd.NaT, reason))
     frame = pd.DataFrame(rows, columns=DRIFT_COLUMNS).astype({"since_month": "datetime64[ns]"})
     return frame.sort_values(["horizon", "measure"], ignore_index=True)
@@ -225,11 +231,11 @@ def _row(
     """Return DRIFT_COLUMNS of one check, from its CUSUM [T] and its alarm state [T] at the end of T months."""
     values = live[(live["horizon"] == check.horizon) & (live["measure"] == check.measure)]
     threshold, used = float(calibration.threshold[column]), len(values)
-    if used < FEWEST_MONTHS:
-        reason = f"{used} scored months; at least {FEWEST_MONTHS} are required."
+    if used < calibration.config.fewest_months:
+        reason = f"{used} scored months; at least {calibration.config.fewest_months} are required."
         return (*check, "not_enough_data", np.nan, threshold, 1.0, used, pd.NaT, reason)
     total, length = float(sums[-1]), excursion(sums)
-    status = status_of(total, threshold, is_alarm=bool(is_alarm[-1]), months=used)
+    status = status_of(total, threshold, is_alarm=bool(is_alarm[-1]), months=used, config=calibration.config)
     p_value = calibration.p_value(column, total, used)
     if length == 0:
         reason = f"As good as expected in {used} months: CUSUM 0, alarm at {threshold:.1f}."
@@ -245,9 +251,10 @@ def _row(
         f"CUSUM {total:.1f}, alarm at {threshold:.1f}"
     )
     if status == "alarm":
-        months_left = max(1, int(np.ceil((total - RECOVERED * threshold) / float(calibration.allowance[column]))))
+        cleared_at = calibration.config.recovered * threshold
+        months_left = max(1, int(np.ceil((total - cleared_at) / float(calibration.allowance[column]))))
         reason += (
-            f", cleared at {RECOVERED * threshold:.1f} (after {months_left} month{'s' if months_left > 1 else ''} "
+            f", cleared at {cleared_at:.1f} (after {months_left} month{'s' if months_left > 1 else ''} "
             "as good as expected)"
         )
     return (*check, status, total, threshold, p_value, used, since, f"{reason}.")

@@ -11,7 +11,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.exceptions import ParameterTypeError
 from prefect.flow_engine import run_flow
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 import flows.monthly
 from flows.monthly import monthly_forecast
@@ -231,3 +231,14 @@ def test_alert_is_an_event_on_the_prefect_server(webhook: Webhook, database_url:
     assert events[0]["event"] == "bellwether.alert.opened"
     assert events[0]["resource"]["prefect.resource.id"] == f"bellwether.alert.{alert_id}"
     assert events[0]["resource"]["bellwether.kind"] == "failed_run"
+
+
+def test_event_waits_until_the_prefect_server_accepts_it(webhook: Webhook, database_url: str) -> None:
+    alert = {"kind": "drift", "subject": "x/y", "severity": "warning", "title": "t", "detail": "d"}
+    get_store().open_alert({**alert, "look_deeper_sql": "select 1"}, now=datetime.now(UTC))
+    state = "select attempts, state, last_error from report.delivery where recipient like 'Prefect%'"
+    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"}):
+        check_service.fn()
+    assert query(database_url, state) == [(1, "waiting", "Prefect's server does not respond")]
+    check_service.fn()
+    assert query(database_url, state) == [(2, "delivered", None)]

@@ -7,7 +7,7 @@ import pytest
 
 from flows.service_check import check_service
 from sql.store import MonthKey, Store
-from tasks.alerts import delivery
+from tasks.alerts import events
 from tasks.database import get_store
 from tests.support.loopback import Webhook
 from tests.support.rows import query
@@ -92,8 +92,8 @@ def test_check_service_raises_an_alert_until_a_month_is_published(webhook: Webho
 def test_check_service_emits_no_event_without_a_permanent_server(
     webhook: Webhook, machine: pytest.MonkeyPatch, database_url: str
 ) -> None:
-    machine.setattr(delivery, "PREFECT_API_URL", type("Unset", (), {"value": staticmethod(lambda: None)}))
-    machine.setattr(delivery, "emit_event", lambda **_: pytest.fail("an event was emitted"))
+    machine.setattr(events, "_has_server", lambda: False)
+    machine.setattr(events, "send_event", lambda _: pytest.fail("an event was emitted"))
     get_store().open_alert(
         {
             "kind": "drift",

@@ -32,10 +32,12 @@ def test_restore_returns_the_stored_forecaster() -> None:
             "Model 12 is damaged: the sha256 of its weights is 6e",
         ),
         (make_stored(make_forecaster(), config={**CONFIG.to_dict(), "units": 3}), "units is not what was stored"),
+        (make_stored(make_forecaster(), config=[1]), "the config stored beside its weights is no table of choices"),
+        (make_stored(make_forecaster(input_mean=np.full(19, np.nan))), "cannot be read by this program: .* damaged"),
         (make_stored(make_forecaster(), config={"units": 2}), "horizons, .* is not what was stored"),
         (make_stored(make_forecaster(input_mean=np.zeros(3))), "it reads 3 inputs"),
     ],
-    ids=["bytes", "config", "older config", "inputs"],
+    ids=["bytes", "config", "no config", "contents", "older config", "inputs"],
 )
 def test_restore_rejects_damaged_versions_by_number(damaged: ModelVersion, sentence: str) -> None:
     with pytest.raises(DamagedModelError, match=sentence) as refused:

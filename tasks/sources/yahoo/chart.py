@@ -122,7 +122,9 @@ def _drop_other_days(bars: pd.DataFrame, mic: str) -> tuple[pd.DataFrame, list[F
     """Drop the bars on days without a session of the exchange; Yahoo repeats bars on Sundays."""
     if bars.empty:
         return bars, []
-    sessions, _ = sessions_between(mic, bars["session"].iloc[0].date(), bars["session"].iloc[-1].date())
+    # From two weeks earlier, so that the first bar is checked.
+    first = (bars["session"].iloc[0] - pd.Timedelta(days=14)).date()
+    sessions, _ = sessions_between(mic, first, bars["session"].iloc[-1].date())
     if not len(sessions):
         return bars, []
     is_other = ~bars["session"].isin(sessions) & (bars["session"] >= sessions[0])

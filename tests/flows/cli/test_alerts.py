@@ -58,6 +58,19 @@ def test_check_service_reports_that_nothing_is_wrong(bellwether: Bellwether) -> 
     assert "Alerts are not delivered" in output
 
 
+def test_recipients_of_a_worker_are_known(
+    bellwether: Bellwether, machine: pytest.MonkeyPatch, webhook: Webhook
+) -> None:
+    """The variable is set for the worker only."""
+    assert bellwether("check-service")[0] == 0
+    machine.delenv("BELLWETHER_ALERT_URLS")
+    for command in (["status"], ["alerts", "list"], ["check-service"]):
+        get_settings.cache_clear()
+        code, output, _ = bellwether(*command)
+        assert code == 0
+        assert "Alerts are not delivered" not in output
+
+
 def test_alerts_list_shows_details_and_queries(
     bellwether: Bellwether,
     webhook: Webhook,

@@ -71,6 +71,12 @@ def _young(directory: Path, bars: pd.DataFrame) -> list[str]:
         (["sample", "--as-of", "1998-12-31"], 4, "must not be before the first bar: received 1998-12-31"),
         (["sample", "--as-of", "2003-12-31"], 7, "at least 96 complete months are needed"),
         (["sample", "--catch-up", "180"], 7, "at least 96 complete months are needed"),
+        (["sample", "--catch-up", "180"], 7, "The 180 months to catch up before 2018-12 include 2003-12"),
+        (
+            ["sample", "--as-of", "2008-12-31", "--catch-up", "240"],
+            4,
+            "The 240 months to catch up before 2008-12 include 1988-12, which cannot be forecast",
+        ),
         (_young, 7, "there are 48"),
         (["file:/no/such/prices.csv"], 4, "cannot be read: No such file or directory"),
         (_wrong_columns, 4, "must have the columns date, open"),

@@ -43,7 +43,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database_url: str) 
     monkeypatch.setenv("BELLWETHER_HOME", str(tmp_path))
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setattr(recipients, "_ROUNDS", 1)
-    monkeypatch.setattr(delivery, "_emit_events", lambda store: None)
+    monkeypatch.setattr(delivery, "emit_events", lambda store, wait_seconds: None)
     fingerprint.cache_clear()
     get_settings.cache_clear()
     yield

@@ -12,7 +12,7 @@ from scipy.stats import norm
 
 import tasks.month.drift
 from model import quantile_names
-from model.config import ForecasterConfig
+from model.config import DriftConfig, ForecasterConfig
 from model.drift.expectation import make_expectation
 from model.drift.reference_forecast import make_reference_forecast
 from model.forecaster.baseline import Baseline
@@ -134,6 +134,7 @@ def run_check(
     checked_months: pd.DataFrame | None = None,
     expectation: pd.DataFrame | None = None,
     errors: pd.DataFrame | None = None,
+    config: DriftConfig | None = None,
 ) -> DriftResult:
     """Run the drift step on a database with these rows."""
     columns = ["horizon", "measure", "target_month", "value", "expected", "deviation"]
@@ -157,13 +158,33 @@ def run_check(
     error_columns = ["run_id", "symbol", "horizon", "forecaster", "actual_log_return"]
     outcomes = pd.DataFrame({"symbol": PANEL.symbols, "outcome": ["ok"] * 7 + ["missing"]})
     new = (published.iloc[:0] if errors is None else errors)[error_columns]
-    return check_drift.fn(plan, Checked(MONTHS, outcomes), choice, new)
+    return check_drift.fn(plan, Checked(MONTHS, outcomes), choice, new, config or DriftConfig())
 
 
 @pytest.fixture
 def sound(monkeypatch: pytest.MonkeyPatch, forecaster: Forecaster, published: pd.DataFrame) -> DriftResult:
     """Three years of published forecasts, and a model that is new in this run."""
     return run_check(monkeypatch, make_choice(forecaster, kept=None), published)
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        (DriftConfig(fewest_months=500), "scored months; at least 500 are required."),
+        (DriftConfig(fewest_expectation_months=5000), "for an expected value; at least 5000 are required."),
+    ],
+    ids=["live months", "expectation"],
+)
+def test_check_drift_uses_the_config_of_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+    forecaster: Forecaster,
+    published: pd.DataFrame,
+    config: DriftConfig,
+    sentence: str,
+) -> None:
+    checks = run_check(monkeypatch, make_choice(forecaster, kept=None), published, config=config).checks
+    assert set(checks["status"]) == {"not_enough_data"}
+    assert checks["reason"].str.endswith(sentence).all()
 
 
 def test_check_drift_has_a_row_per_horizon_and_measure(sound: DriftResult) -> None:
