@@ -22,7 +22,7 @@ from scipy.stats import norm
 
 from model import Flags, Floats, Ints
 from model.config import ForecasterConfig
-from model.forecaster.features import RHYTHM_HORIZONS, TERMS, Panel
+from model.forecaster.features import LARGEST_FEATURE, RHYTHM_HORIZONS, TERMS, Panel
 from model.forecaster.training_rows import eligible_rows, month_weights
 
 MEDIAN = 0.5
@@ -44,9 +44,9 @@ class Baseline:
     """[H, Q] in units of the scale, rising."""
     outside: Floats
     """[H] weighted share of the fitted returns outside their 80 % interval."""
-    term_low: Floats = field(default_factory=lambda: np.full(len(TERMS), -np.inf))
+    term_low: Floats = field(default_factory=lambda: np.full(len(TERMS), -LARGEST_FEATURE))
     """[K] smallest value of each term in the fit; a forecast does not extrapolate beyond it."""
-    term_high: Floats = field(default_factory=lambda: np.full(len(TERMS), np.inf))
+    term_high: Floats = field(default_factory=lambda: np.full(len(TERMS), LARGEST_FEATURE))
     """[K] largest value of each term in the fit."""
 
     def locations(self, factor: Floats) -> Floats:

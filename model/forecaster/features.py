@@ -46,7 +46,9 @@ NETWORK_INPUTS = (*SPANS, "last_return", "absolute_return", "momentum_12", "volu
 """Names of the network's F inputs, in the order of the last axis of `Panel.inputs`. None is common to all symbols,
 because the network would identify dates by it."""
 
-_BOUND = 4.0  # features are clipped here, in their own units, so that single extreme months do not dominate a fit
+LARGEST_FEATURE = 4.0
+"""Bound of the terms and inputs, in their own units, so that single extreme months do not dominate a fit."""
+
 _USUAL_SIGMA = 0.08  # log return a month, typical of a large stock
 _QUARTER = 3  # months
 _GAUSSIAN_MEAN = np.sqrt(2.0 / np.pi)  # mean absolute value of a Gaussian over its standard deviation
@@ -250,8 +252,8 @@ def _bar_inputs(high: Floats, low: Floats, close: Floats, volume: Floats, sigma:
 
 
 def _bounded(*columns: Floats) -> Floats:
-    """[N, T, C] stacked columns, clipped at _BOUND, 0 where unknown."""
-    stacked: Floats = np.nan_to_num(np.clip(np.stack(columns, axis=-1), -_BOUND, _BOUND))
+    """[N, T, C] stacked columns, clipped at LARGEST_FEATURE, 0 where unknown."""
+    stacked: Floats = np.nan_to_num(np.clip(np.stack(columns, axis=-1), -LARGEST_FEATURE, LARGEST_FEATURE))
     return stacked
 
 
