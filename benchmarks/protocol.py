@@ -2,7 +2,7 @@
 
 DAILY and WIDE are files of daily bars (CSV and Parquet). Panels: all symbols of DAILY, four random quarters of WIDE,
 and random universes of 2, 5, 10 and 20 symbols of DAILY and of a quarter. Folds: fitted to the data up to a month and
-evaluated on the origins of the next six years. A quarter, and its universes, use vintages learnt on the other quarters.
+evaluated on the origins of the next six years. A quarter, and its universes, use vintages trained on the other quarters.
 CACHE is a directory for the months, which take two minutes to build.
 
 The table has points of skill (percent of the CRPS of the random walk) above the former baseline: the mean over panels
@@ -138,9 +138,9 @@ def make_cases(daily: pd.DataFrame, wide: pd.DataFrame) -> Iterator[Case]:
     first: dict[str, Baseline] = {}
     for number, quarter in enumerate(quarters):
         others = wide[~wide["symbol"].isin(quarter)]
-        learnt = {fold: train_vintage(others, name, _CONFIG).baseline for fold, name in VINTAGES.items()}
-        first = first or learnt
-        yield Case(f"wide, quarter {number + 1}", wide[wide["symbol"].isin(quarter)], learnt)
+        trained = {fold: train_vintage(others, name, _CONFIG).baseline for fold, name in VINTAGES.items()}
+        first = first or trained
+        yield Case(f"wide, quarter {number + 1}", wide[wide["symbol"].isin(quarter)], trained)
     sources = {"daily": (daily, own), "wide": (wide[wide["symbol"].isin(quarters[0])], first)}
     for size, count in SIZES.items():
         for name, (months, vintages) in sources.items():

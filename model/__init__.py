@@ -9,7 +9,7 @@ imported only by `forecaster.network`, `forecaster.training` and `paper.training
 - `bars`: daily bars, splits and dividends; adjustment, months and rebasing.
 - `quality`: rules that repair or reject bars and actions.
 - `forecaster`: features, baseline, network, training and the forecast.
-- `pretrained`: coefficients learnt from many symbols, as data files.
+- `pretrained`: coefficients trained from many symbols, as data files.
 - `evaluation`: scores, significance, the gate, backtests and benchmark forecasters.
 - `drift`: the drift monitor.
 - `paper`: the published experiment behind the project, reproduced.

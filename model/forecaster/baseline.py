@@ -8,7 +8,7 @@ terms of `model.forecaster.features.TERMS`, limited to the range of the fit, and
 All are fitted together by the pinball loss, which is also the measure of evaluation. The median of z_h is 0, so that
 the location is independent of the symbol's volatility: a free median was worse by two points of skill at 12 months.
 
-A fit can be shrunk towards a vintage: coefficients learnt earlier on many other symbols (`model.pretrained`). The
+A fit can be shrunk towards a vintage: coefficients trained earlier on many other symbols (`model.pretrained`). The
 fewer training rows a universe has, the closer it remains to them.
 """
 
@@ -243,15 +243,15 @@ def _fit_horizon(
     standard = (x - mean) / deviation * used
     size = float(weights @ np.abs(target))  # unit of the loss and of the location, so that both are near 1
     count = x.shape[1]
-    # Centre of the penalty and its weights, in the optimiser's parameters.
+    # Anchor of the penalty and its weights, in the optimiser's parameters.
     ridge = config.ridge * (1.0 + config.ridge_rows / len(target))
     if vintage is None:
-        centre = np.concatenate([[0.0], np.zeros(count), norm.ppf(levels)])
+        anchor = np.concatenate([[0.0], np.zeros(count), norm.ppf(levels)])
         location_penalty, term_penalty = 0.0, ridge
     else:
         level = np.exp(vintage.intercept + mean @ vintage.beta)  # the vintage's scale at this universe's mean terms
         beta = vintage.beta * deviation * used
-        centre = np.concatenate([[vintage.location / size], beta, vintage.standardised_quantiles * level])
+        anchor = np.concatenate([[vintage.location / size], beta, vintage.standardised_quantiles * level])
         location_penalty = config.vintage_location_rows / len(target)
         term_penalty = config.ridge * (1.0 + config.vintage_rows / len(target))
     penalty = np.concatenate([[location_penalty], np.full(count, term_penalty), np.full(len(levels), ridge)])
@@ -260,7 +260,7 @@ def _fit_horizon(
     def loss_and_gradient(parameters: Floats) -> tuple[float, Floats]:
         location, beta = size * parameters[0], parameters[1 : count + 1]
         standardised_quantiles = parameters[count + 1 :]
-        distance = parameters - centre
+        distance = parameters - anchor
         log_scale = np.einsum("rk,k->r", standard, beta)
         is_inside = np.abs(log_scale) < LARGEST_LOG_SCALE
         scale = unit * np.exp(np.clip(log_scale, -LARGEST_LOG_SCALE, LARGEST_LOG_SCALE))
@@ -280,7 +280,7 @@ def _fit_horizon(
         return loss, gradient
 
     best = minimize(
-        loss_and_gradient, centre if start is None else start, jac=True, method="L-BFGS-B", options={"maxiter": 100}
+        loss_and_gradient, anchor if start is None else start, jac=True, method="L-BFGS-B", options={"maxiter": 100}
     ).x
     beta = best[1 : count + 1] / deviation * used
     return size * best[0], beta, float(-mean @ beta), np.sort(best[count + 1 :]), best

@@ -1,4 +1,4 @@
-"""Pre-trained coefficients, one JSON file a vintage; `CARD.md` says what they were learnt from.
+"""Pre-trained coefficients, one JSON file a vintage; `CARD.md` describes their data and training.
 
 `model.forecaster.vintages` reads them. `python -m benchmarks.pretrain` writes them.
 """
