@@ -1,14 +1,15 @@
 """The model: arrays and frames in, arrays and frames out.
 
-Nothing in this room reads the clock, the network, the environment or files, and every random number comes from a seed
-that the caller passes. TensorFlow and Keras are imported only by `forecaster.network`, `forecaster.training` and
-`paper.training`, inside the functions that need them.
+Nothing in this room reads the clock, the network, the environment or files, apart from the vintages of the package
+itself (`pretrained`), and every random number comes from a seed that the caller passes. TensorFlow and Keras are
+imported only by `forecaster.network`, `forecaster.training` and `paper.training`, inside the functions that need them.
 
 - `config`: every scientific choice, in frozen dataclasses.
 - `frames`: the schema of every frame, and the check of a frame against it.
 - `bars`: daily bars, splits and dividends; adjustment, months and rebasing.
 - `quality`: rules that repair or reject bars and actions.
 - `forecaster`: features, baseline, network, training and the forecast.
+- `pretrained`: coefficients trained from many symbols, as data files.
 - `evaluation`: scores, significance, the gate, backtests and benchmark forecasters.
 - `drift`: the drift monitor.
 - `paper`: the published experiment behind the project, reproduced.

@@ -16,7 +16,7 @@ import pandas as pd
 from model.evaluation.gate import Verdict
 from model.forecaster.features import NETWORK_INPUTS, TERMS
 from model.forecaster.forecaster import Forecaster
-from model.forecaster.serialization import from_bytes, stored_format, to_bytes
+from model.forecaster.serialization import from_bytes, to_bytes
 from sql.store import ModelVersion, MonthKey
 from tasks.database import database_errors, get_store
 from tasks.errors import DamagedModelError
@@ -98,8 +98,7 @@ def restore(version: ModelVersion) -> Forecaster:
         raise DamagedModelError(f"{name} cannot be read by this program: {error}") from error
     if not isinstance(version.config, Mapping):
         raise DamagedModelError(f"{name} is damaged: the config stored beside its weights is no table of choices.")
-    # Only a choice that the stored format did not have may take today's default.
-    if differing := forecaster.config.differing_choices(version.config, stored_format(version.weights)):
+    if differing := forecaster.config.differing_choices(version.config):
         raise DamagedModelError(
             f"{name} is of another program, or its config is damaged: {', '.join(differing)} is not what was stored."
         )

@@ -4,6 +4,7 @@
 - `split`: origins for training, validation and holdout.
 - `training_rows`: eligible training rows and their sample weights.
 - `baseline`: the traditional forecast and its fit.
+- `vintages`: pre-trained baselines of many symbols, and the newest one that a fit may use.
 - `calibration`: the market scale, a monthly factor from past misses.
 - `training_set`: the arrays that networks are fitted to, cross-sectionally demeaned.
 - `network`: the network, its corrections and its loss.

@@ -50,7 +50,7 @@ def _shares_outside(baseline: Baseline, panel: Panel, column: int, config: Forec
     scale = baseline.scale_at(column, panel.sigma[symbol, month], panel.x[symbol, month])
     is_outside = outside_interval(
         target[symbol, month],
-        baseline.location[column],
+        baseline.location[column] * panel.location_factor[month],
         scale,
         baseline.standardised_quantiles[column],
         config.quantile_levels,

@@ -20,11 +20,18 @@ TERMS = (
     "market_volatility_1_squared",
     "month_against_days",
     "fall_12",
+    "quarter_rhythm_1",
+    "quarter_rhythm_2",
 )
 """Names of the baseline's K terms. Volatilities are log ratios to sigma. The market's volatility is the mean over
-symbols; its square lets a shock to all symbols decay faster than an ordinary one. `month_against_days` compares the
-volatility of monthly returns with that of daily returns. `fall_12` is the return of the last twelve months in units of
-sigma if negative, else 0."""
+symbols, shrunk for a few symbols; its square lets a shock to all symbols decay faster than an ordinary one.
+`month_against_days` compares the volatility of monthly returns with that of daily returns. `fall_12` is the return of
+the last twelve months in units of sigma if negative, else 0. `quarter_rhythm_h` compares the volatility of earlier
+months in the same month of the quarter as target month h with that of all months: months with a quarterly report are
+more volatile. Only the horizons up to `RHYTHM_HORIZONS` use the rhythm, since every quarter has one report."""
+
+RHYTHM_HORIZONS = 2
+"""Longest horizon that uses the terms `quarter_rhythm_1` and `quarter_rhythm_2`."""
 
 SPANS = {
     "volatility_1": 0.5,
@@ -39,8 +46,11 @@ NETWORK_INPUTS = (*SPANS, "last_return", "absolute_return", "momentum_12", "volu
 """Names of the network's F inputs, in the order of the last axis of `Panel.inputs`. None is common to all symbols,
 because the network would identify dates by it."""
 
-_BOUND = 4.0  # features are clipped here, in their own units, so that single extreme months do not dominate a fit
+LARGEST_FEATURE = 4.0
+"""Bound of the terms and inputs, in their own units, so that single extreme months do not dominate a fit."""
+
 _USUAL_SIGMA = 0.08  # log return a month, typical of a large stock
+_QUARTER = 3  # months
 _GAUSSIAN_MEAN = np.sqrt(2.0 / np.pi)  # mean absolute value of a Gaussian over its standard deviation
 
 
@@ -64,6 +74,8 @@ class Panel:
     """[N, T, F] NETWORK_INPUTS; 0 where unknown."""
     y: Floats
     """[N, T, H] log return from month t to t + h; NaN if unknown."""
+    location_factor: Floats
+    """[T] factor of the baseline's location: above 1 while the market is more volatile than usual."""
     known: Flags
     """[N, T] whether the symbol has the month, so that it can be an origin."""
     age: Floats
@@ -77,7 +89,8 @@ class Panel:
         y = self.y[:, :length].copy()
         for h in range(1, y.shape[2] + 1):
             y[:, max(length - h, 0) :, h - 1] = np.nan
-        return replace(self, months=self.months[:length], y=y, **cut, **past)
+        factor = self.location_factor[:length]
+        return replace(self, months=self.months[:length], y=y, location_factor=factor, **cut, **past)
 
     def positions_of(self, origin_months: Sequence[pd.Timestamp]) -> list[int]:
         """Return the positions of months on the time axis.
@@ -134,7 +147,8 @@ def make_panel(months: pd.DataFrame, config: ForecasterConfig) -> Panel:
     age = np.cumsum(np.isfinite(returns), axis=1).astype(np.float64)
     momentum = _trailing_sum(returns, 12) / (sigma * np.sqrt(12.0))
     ratio = _month_against_days(returns, variance, age, config)
-    x = _terms(against_sigma, last, ratio, momentum)
+    rhythm = _quarter_rhythm(variance, sigma, config)
+    x = _terms(against_sigma, last, ratio, momentum, rhythm, config)
     bars = _bar_inputs(grid("high"), grid("low"), grid("close"), grid("volume"), sigma)
     inputs = _bounded(*against_sigma.values(), last, np.abs(last), momentum, *bars, np.log(sigma / _USUAL_SIGMA))
     known &= np.isfinite(sigma)
@@ -147,6 +161,7 @@ def make_panel(months: pd.DataFrame, config: ForecasterConfig) -> Panel:
         x=np.where(known[..., None], x, 0.0),
         inputs=np.where(known[..., None], inputs, 0.0),
         y=_targets(returns, config.horizons),
+        location_factor=_location_factor(sigma, config),
         known=known,
         age=age,
     )
@@ -170,11 +185,61 @@ def _month_against_days(returns: Floats, variance: Floats, age: Floats, config: 
     return shrunk
 
 
-def _terms(against_sigma: dict[str, Floats], last: Floats, ratio: Floats, momentum: Floats) -> Floats:
+def _terms(
+    against_sigma: dict[str, Floats],
+    last: Floats,
+    ratio: Floats,
+    momentum: Floats,
+    rhythm: Sequence[Floats],
+    config: ForecasterConfig,
+) -> Floats:
     """[N, T, K] TERMS of the baseline."""
-    market = _market(against_sigma["volatility_1"])
+    market = _market(against_sigma["volatility_1"], config)
     long_run = against_sigma["volatility_long_run"]
-    return _bounded(long_run, last, market, market**2, ratio, np.minimum(momentum, 0.0))
+    return _bounded(long_run, last, market, market**2, ratio, np.minimum(momentum, 0.0), *rhythm)
+
+
+def _quarter_rhythm(variance: Floats, sigma: Floats, config: ForecasterConfig) -> tuple[Floats, ...]:
+    """[N, T] each: mean surprise in volatility of the months in phase with target month 1 and 2, less that of all.
+
+    A surprise is the log ratio of a month's volatility to the sigma of the month before. Both means are over the last
+    `config.rhythm_quarters` quarters, and the difference is shrunk for a short history.
+    """
+    surprise = np.full(variance.shape, np.nan)
+    floor = config.smallest_sigma
+    surprise[:, 1:] = np.log(np.maximum(np.sqrt(variance[:, 1:]), floor) / sigma[:, :-1])
+    surprise = np.clip(surprise, -config.rhythm_bound, config.rhythm_bound)
+    span = _QUARTER * config.rhythm_quarters
+    usual, _ = _lagged_mean(surprise, range(span))
+    rhythm = []
+    for h in range(1, RHYTHM_HORIZONS + 1):
+        in_phase, count = _lagged_mean(surprise, range(_QUARTER - h, _QUARTER - h + span, _QUARTER))
+        rhythm.append((in_phase - usual) * count / (count + config.rhythm_pull))
+    return tuple(rhythm)
+
+
+def _lagged_mean(values: Floats, lags: range) -> tuple[Floats, Floats]:
+    """[N, T] mean of the known values at some lags, 0 without any, and their number."""
+    present = np.isfinite(values)
+    filled = np.where(present, values, 0.0)
+    total, count = np.zeros(values.shape), np.zeros(values.shape)
+    for lag in lags:
+        length = max(values.shape[1] - lag, 0)
+        total[:, lag:] += filled[:, :length]
+        count[:, lag:] += present[:, :length]
+    return total / np.maximum(count, 1.0), count
+
+
+def _location_factor(sigma: Floats, config: ForecasterConfig) -> Floats:
+    """[T] 1 + w (market sigma / its mean so far - 1), with the market's sigma the geometric mean over symbols."""
+    present = np.isfinite(sigma)
+    total = np.log(np.where(present, sigma, 1.0)).sum(axis=0)
+    market = np.exp(total / np.maximum(present.sum(axis=0), 1))
+    has_symbol = present.any(axis=0)
+    usual = np.where(has_symbol, market, 0.0).cumsum() / np.maximum(has_symbol.cumsum(), 1)
+    relative = np.where(has_symbol, market / np.where(usual > 0, usual, 1.0), 1.0)
+    factor: Floats = 1.0 + config.location_market_weight * (relative - 1.0)
+    return factor
 
 
 def _bar_inputs(high: Floats, low: Floats, close: Floats, volume: Floats, sigma: Floats) -> tuple[Floats, ...]:
@@ -187,8 +252,8 @@ def _bar_inputs(high: Floats, low: Floats, close: Floats, volume: Floats, sigma:
 
 
 def _bounded(*columns: Floats) -> Floats:
-    """[N, T, C] stacked columns, clipped at _BOUND, 0 where unknown."""
-    stacked: Floats = np.nan_to_num(np.clip(np.stack(columns, axis=-1), -_BOUND, _BOUND))
+    """[N, T, C] stacked columns, clipped at LARGEST_FEATURE, 0 where unknown."""
+    stacked: Floats = np.nan_to_num(np.clip(np.stack(columns, axis=-1), -LARGEST_FEATURE, LARGEST_FEATURE))
     return stacked
 
 
@@ -226,8 +291,9 @@ def _trailing_sum(values: Floats, length: int) -> Floats:
     return trailing
 
 
-def _market(values: Floats) -> Floats:
-    """[N, T] mean over the symbols of each month, repeated for every symbol."""
+def _market(values: Floats, config: ForecasterConfig) -> Floats:
+    """[N, T] mean over the symbols of each month, repeated for every symbol; shrunk to 0 for a few symbols."""
     present = np.isfinite(values)
-    mean = np.where(present, values, 0.0).sum(axis=0) / np.maximum(present.sum(axis=0), 1)
+    count = present.sum(axis=0) + config.market_half_weight_symbols
+    mean = np.where(present, values, 0.0).sum(axis=0) / np.maximum(count, 1e-9)
     return np.broadcast_to(mean, values.shape)

@@ -16,6 +16,7 @@ from model.forecaster.network import Weights
 from model.forecaster.split import Split
 from model.forecaster.training import Epoch, Trained, Trainer, corrections_of, train_sequentially
 from model.forecaster.training_set import make_training_set
+from model.forecaster.vintages import find_vintage
 
 MONTHLY_FORECASTERS = ("hybrid", "baseline", "persistence")
 """Forecasters of every monthly forecast: the baseline corrected by the networks, the baseline, and a random walk."""
@@ -35,6 +36,8 @@ class Forecaster:
     """One per seed."""
     trained: pd.DataFrame
     """One row per seed: seed, epochs, validation_loss (relative to the baseline's)."""
+    vintage: str = ""
+    """Last month that the vintage behind the baseline was trained through, YYYY-MM; empty without a vintage."""
 
     def forecast(self, panel: Panel, origin_month: pd.Timestamp) -> pd.DataFrame:
         """Forecast every symbol that has the origin month; see `forecast_many`."""
@@ -64,14 +67,15 @@ class Forecaster:
         scale *= market_scale(self.baseline, panel, self.config)[month, None]
         log_scale_correction = log_scale_correction[symbol, month].astype(np.float64)
         location_correction = location_correction[symbol, month].astype(np.float64)
-        location, standardised_quantiles = self.baseline.location, self.baseline.standardised_quantiles
+        location = self.baseline.locations(panel.location_factor[month])
+        standardised_quantiles = self.baseline.standardised_quantiles
         walk = panel.random_walk_sd[symbol, month][:, None] * np.sqrt(self.config.horizons)
         gaussian = np.broadcast_to(norm.ppf(self.config.quantile_levels), standardised_quantiles.shape)
         forecasts = {
             "hybrid": quantiles(
                 location + location_correction * scale, scale * np.exp(log_scale_correction), standardised_quantiles
             ),
-            "baseline": quantiles(np.broadcast_to(location, scale.shape), scale, standardised_quantiles),
+            "baseline": quantiles(location, scale, standardised_quantiles),
             "persistence": quantiles(np.zeros(walk.shape), walk, gaussian),
         }
         return pd.concat(
@@ -133,7 +137,7 @@ def train(
     Raises:
         ValueError: if a part of the split has no eligible row.
     """
-    baseline = fit_baseline(panel, split.fitted, config)
+    name, baseline = _fit_with_vintage(panel, split, config)
     is_known = panel.known[:, split.train]
     rows = panel.inputs[:, split.train][is_known]
     mean, deviation = rows.mean(axis=0), rows.std(axis=0) + 1e-6
@@ -146,6 +150,7 @@ def train(
         input_deviation=deviation,
         networks=tuple(result.weights for result in results),
         trained=_trained_frame(config.seeds, results),
+        vintage=name,
     )
 
 
@@ -176,7 +181,7 @@ def fine_tune(
         ValueError: if a part of the split has no eligible row.
     """
     config = forecaster.config
-    baseline = fit_baseline(panel, split.fitted, config)
+    name, baseline = _fit_with_vintage(panel, split, config)
     newest = range(max(split.train.start, split.train.stop - config.fine_tune_months), split.train.stop)
     inputs = standardise(panel.inputs, forecaster.input_mean, forecaster.input_deviation)
     training_set = make_training_set(panel, replace(split, train=newest), baseline, inputs, config)
@@ -188,7 +193,17 @@ def fine_tune(
         baseline=baseline,
         networks=tuple(result.weights for result in results),
         trained=_trained_frame(config.seeds, results),
+        vintage=name,
     )
+
+
+def _fit_with_vintage(panel: Panel, split: Split, config: ForecasterConfig) -> tuple[str, Baseline]:
+    """Fit the baseline, shrunk towards the newest vintage from before the holdout; return the vintage's name, too."""
+    first_unknown = panel.months[split.holdout.start] if len(split.holdout) else panel.months[-1]
+    vintage = find_vintage(first_unknown, config)
+    if vintage is None:
+        return "", fit_baseline(panel, split.fitted, config)
+    return vintage.name, fit_baseline(panel, split.fitted, config, vintage.baseline)
 
 
 def standardise(inputs: Floats, mean: Floats, deviation: Floats) -> Floats:

@@ -1,7 +1,6 @@
 """A forecaster as bytes: a zip of arrays with a JSON header. Equal forecasters give equal bytes.
 
-Format 3 is written. Format 2 is read as well: it has other names of arrays (`_FORMAT_2_ARRAYS`) and of choices
-(`model.config.RENAMED_CHOICES`), and lacks the choices that format 3 added.
+Only format 4 is read: the terms of the baseline in earlier formats are not made any more.
 """
 
 import io
@@ -21,11 +20,8 @@ from model.forecaster.validation import require_sound_config, require_sound_fore
 
 Result = TypeVar("Result")
 
-FORMAT = 3
-_READABLE = (2, 3)
-_FORMAT_2_ARRAYS = {"baseline/location": "baseline/centre", "baseline/standardised_quantiles": "baseline/shape"}
-"""Names of arrays today, and in format 2 if different."""
-_BASELINE_PARTS = ("location", "beta", "intercept", "standardised_quantiles", "outside")
+FORMAT = 4
+_BASELINE_PARTS = ("location", "beta", "intercept", "standardised_quantiles", "outside", "term_low", "term_high")
 _FLOATS = ("<f4", "<f8")
 _LARGEST_CONTENT = 2**28
 """Largest stored model, bytes. Those of today have a megabyte."""
@@ -45,6 +41,7 @@ def to_bytes(forecaster: Forecaster) -> bytes:
         "format": FORMAT,
         "config": forecaster.config.to_dict(),
         "trained": forecaster.trained.to_dict(orient="list"),
+        "vintage": forecaster.vintage,
         "networks": [len(weights) for weights in forecaster.networks],
     }
     arrays: dict[str, np.ndarray[Any, Any]] = {
@@ -74,16 +71,6 @@ def from_bytes(content: bytes) -> Forecaster:
         ValueError: if the bytes are damaged or are not a forecaster.
     """
     return _read(content, _restore)
-
-
-def stored_format(content: bytes) -> int:
-    """Return the format of a stored forecaster.
-
-    Raises:
-        UnknownFormatError: if the bytes have another format.
-        ValueError: if the bytes are damaged or are not a forecaster.
-    """
-    return _read(content, lambda archive, header: int(header["format"]))
 
 
 def _read(content: bytes, read: Callable[[zipfile.ZipFile, dict[str, Any]], Result]) -> Result:
@@ -119,26 +106,24 @@ def _read_header(archive: zipfile.ZipFile) -> dict[str, Any]:
     number = header["format"] if isinstance(header, dict) else None
     if type(number) is not int:
         raise ValueError("the header has no number of a format")
-    if number not in _READABLE:
-        readable = " or ".join(map(str, _READABLE))
-        advice = "install that release" if number > max(_READABLE) else "train a new model"
-        release = "a newer" if number > max(_READABLE) else "an older"
+    if number != FORMAT:
+        release, advice = ("a newer", "install that release") if number > FORMAT else ("an older", "train a new model")
         raise UnknownFormatError(
-            f"The stored format {number} is not {readable}, which this version reads: it is of {release} Bellwether; "
+            f"The stored format {number} is not {FORMAT}, which this version reads: it is of {release} Bellwether; "
             f"{advice}."
         )
     return header
 
 
 def _restore(archive: zipfile.ZipFile, header: dict[str, Any]) -> Forecaster:
-    stored_names = _FORMAT_2_ARRAYS if header["format"] == 2 else {}
-
     def array(name: str) -> np.ndarray[Any, Any]:
-        return _parse_array(name, archive.read(f"{stored_names.get(name, name)}.npy"))
+        return _parse_array(name, archive.read(f"{name}.npy"))
 
     config = ForecasterConfig.from_dict(header["config"])
     require_sound_config(config)
     require_sound_training(header["trained"], config)
+    if not isinstance(header["vintage"], str):
+        raise ValueError("vintage must be a month or empty")
     counts = header["networks"]
     if not isinstance(counts, list) or any(type(count) is not int or count < 0 for count in counts):
         raise ValueError("networks must be numbers of arrays")
@@ -151,6 +136,7 @@ def _restore(archive: zipfile.ZipFile, header: dict[str, Any]) -> Forecaster:
         input_deviation=array("input_deviation"),
         networks=tuple(tuple(array(f"network/{n}/{i}") for i in range(k)) for n, k in enumerate(counts)),
         trained=pd.DataFrame(header["trained"]),
+        vintage=header["vintage"],
     )
     require_sound_forecaster(forecaster)
     return forecaster

@@ -58,10 +58,12 @@ def make_training_set(
         ValueError: if a horizon has no eligible row in the training or in the validation origins.
     """
     samples = {origins: _sample_weights(panel, origins, config) for origins in (split.train, split.validation)}
+    # The network's loss has one location for all months.
+    to_one_location = baseline.location - baseline.locations(panel.location_factor)  # [T, H]
     target, scale = demean_targets(
         location=baseline.location,
         scale=np.nan_to_num(baseline.scale(panel.sigma, panel.x)),
-        target=np.nan_to_num(panel.y),
+        target=np.nan_to_num(panel.y + to_one_location),
         weight=samples[split.train] + samples[split.validation],
         half_weight_symbols=config.half_weight_symbols,
     )

@@ -54,10 +54,14 @@ def require_sound_forecaster(forecaster: Forecaster) -> None:
     _require("intercept", baseline.intercept, (horizons,))
     _require("standardised_quantiles", baseline.standardised_quantiles, (horizons, levels), _LARGEST_QUANTILE)
     _require("outside", baseline.outside, (horizons,), 1.0)
+    _require("term_low", baseline.term_low, (terms,))
+    _require("term_high", baseline.term_high, (terms,))
     _require("input_mean", forecaster.input_mean, (inputs,))
     _require("input_deviation", forecaster.input_deviation, (inputs,))
     if (np.diff(baseline.standardised_quantiles, axis=1) < 0).any():
         raise ValueError("standardised_quantiles must rise")
+    if (baseline.term_low > baseline.term_high).any():
+        raise ValueError("term_low must not be above term_high")
     if (baseline.outside < 0).any() or (forecaster.input_deviation <= 0).any():
         raise ValueError("outside and input_deviation must not be negative or zero")
     _require_networks(forecaster.networks, config, inputs)

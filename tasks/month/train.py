@@ -142,7 +142,7 @@ def train_from_scratch(panel: Panel, config: ForecasterConfig) -> Forecaster:
     forecaster = _fit(
         lambda on_epoch: train(panel, split, config, on_epoch=on_epoch, trainer=train_ensemble), config, config.epochs
     )
-    log_line("train", f"from scratch: {_extent(panel, split)}, {_epochs(forecaster)}")
+    log_line("train", f"from scratch: {_extent(panel, split)}, {_vintage(forecaster)}, {_epochs(forecaster)}")
     return forecaster
 
 
@@ -159,7 +159,7 @@ def fine_tune_model(parent: Forecaster, panel: Panel) -> Forecaster:
         config,
         config.fine_tune_epochs,
     )
-    log_line("train", f"fine-tuned: {_extent(panel, split)}, {_epochs(forecaster)}")
+    log_line("train", f"fine-tuned: {_extent(panel, split)}, {_vintage(forecaster)}, {_epochs(forecaster)}")
     return forecaster
 
 
@@ -237,6 +237,10 @@ def _fit(
 def _extent(panel: Panel, split: Split) -> str:
     """Describe the size of the training set."""
     return f"{len(panel.symbols)} symbols × {len(split.train)} months"
+
+
+def _vintage(forecaster: Forecaster) -> str:
+    return f"shrunk towards the vintage of {forecaster.vintage}" if forecaster.vintage else "no vintage that early"
 
 
 def _epochs(forecaster: Forecaster) -> str:

@@ -10,7 +10,6 @@
 - `month_process`: a month run in a process that a test can stop, and locks that hold it at one step.
 - `untrained`: a universe of two symbols, its plan, and a forecaster that needs no training.
 - `few_units`: a forecaster configuration that trains in a second.
-- `format_2`: a stored forecaster of format 2.
 - `simulated`: monthly bars simulated from a known process.
 - `bars`: bars and actions written by hand.
 - `quality`: bars without faults, faults to insert, and a short form of the findings.

@@ -36,6 +36,7 @@ def make_panel_with_misses(shares: list[float]) -> tuple[Baseline, Panel]:
         x=np.zeros((10, count, len(TERMS))),
         inputs=np.zeros((10, count, 1)),
         y=y,
+        location_factor=np.ones(count),
         known=flat > 0,
         age=flat,
     )

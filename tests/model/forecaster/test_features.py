@@ -31,6 +31,8 @@ def test_make_panel_does_not_use_the_future(months: pd.DataFrame) -> None:
     for name in ("sigma", "random_walk_sd", "x", "inputs"):
         original, shuffled = (getattr(panel, name)[:, :stop] for panel in panels)
         np.testing.assert_array_equal(original, shuffled)
+    factors = [panel.location_factor for panel in panels]
+    np.testing.assert_array_equal(factors[0][:stop], factors[1][:stop])
     assert not np.array_equal(panels[0].x, panels[1].x)
 
 
@@ -55,6 +57,44 @@ def test_fall_12_by_hand() -> None:
     panel = make_panel(months, SMALL)
     in_sigmas = 0.12 / (0.05 * 12**0.5)
     assert term(panel, "fall_12")[[12, 24]].tolist() == pytest.approx([-in_sigmas, 0.0])
+
+
+def test_quarter_rhythm_by_hand() -> None:
+    """Every third month has e times the volatility of the others.
+
+    The rhythm is the mean surprise of the months in phase less that of all months, shrunk by 20 / 24.
+    """
+    count = 120
+    volatility = [0.05 * (np.e if month % 3 == 2 else 1.0) for month in range(count)]
+    panel = make_panel(one_symbol([0.01] * count, volatility), replace(SMALL, volatility_half_life=1e9))
+    log_sigma = np.log(panel.sigma[0])
+    surprise = np.append(np.nan, np.clip(np.log(volatility[1:]) - log_sigma[:-1], -1.5, 1.5))
+    at = 110  # month 111 is quiet, month 112 too, month 113 is a loud one
+    for name, lag in (("quarter_rhythm_1", 2), ("quarter_rhythm_2", 1)):
+        in_phase = np.mean([surprise[at - lag - 3 * quarter] for quarter in range(20)])
+        usual = np.mean(surprise[at - 59 : at + 1])
+        assert term(panel, name)[at] == pytest.approx((in_phase - usual) * 20 / 24)
+    assert term(panel, "quarter_rhythm_1")[112] > 0.3 > 0 > term(panel, "quarter_rhythm_1")[110]
+
+
+def test_location_factor_by_hand() -> None:
+    """Volatilities 4 % and then 8 %: the second sigma, with a half-life of one month, is (8 + 4 / 2) / 1.5 %."""
+    months = one_symbol([0.0, 0.01, 0.01], [9.0, 0.04, 0.08])
+    panel = make_panel(months, replace(SMALL, volatility_half_life=1.0, location_market_weight=0.25))
+    sigma = [0.04, (0.08 + 0.04 / 2) / 1.5]
+    mean = sum(sigma) / 2
+    assert panel.location_factor[1:].tolist() == pytest.approx([1.0, 1 + 0.25 * (sigma[1] / mean - 1)])
+
+
+def test_market_terms_of_a_few_symbols_are_shrunk() -> None:
+    """Two symbols with the same months: the mean has weight 2 / 3."""
+    one = one_symbol([0.01] * 24, [0.05] * 23 + [0.1])
+    two = pd.concat([one, one.assign(symbol="B")])
+    whole = make_panel(two, replace(SMALL, market_half_weight_symbols=0.0))
+    shrunk = make_panel(two, SMALL)
+    for name, power in (("market_volatility_1", 1), ("market_volatility_1_squared", 2)):
+        assert term(shrunk, name)[23] == pytest.approx(term(whole, name)[23] * (2 / 3) ** power)
+    assert term(whole, "market_volatility_1")[23] > 0.1
 
 
 def test_network_inputs_are_in_the_order_of_their_names() -> None:
