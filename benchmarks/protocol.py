@@ -2,7 +2,7 @@
 
 DAILY and WIDE are files of daily bars (CSV and Parquet). Panels: all symbols of DAILY, four random quarters of WIDE,
 and random universes of 2, 5, 10 and 20 symbols of DAILY and of a quarter. Folds: fitted to the data up to a month and
-evaluated on the origins of the next six years. A quarter, and its universes, use vintages trained on the other quarters.
+evaluated on the origins of the next six years. A quarter and its universes use vintages of the other quarters.
 CACHE is a directory for the months, which take two minutes to build.
 
 The table has points of skill (percent of the CRPS of the random walk) above the former baseline: the mean over panels
