@@ -19,6 +19,7 @@ from tests.support.database import damage, snapshot, write_prices
 from tests.support.rows import query
 
 
+@pytest.mark.usefixtures("trains_networks")
 def test_monthly_forecast_fills_every_table_of_the_month(machine: None, database_url: str) -> None:
     summary = monthly_forecast(as_of=date(2018, 12, 31), source="sample")
     assert not summary.is_already_done
@@ -118,6 +119,7 @@ def test_monthly_forecast_catch_up_is_one_flow_run_with_subflows(machine: None, 
     assert parameters == [("2018-11-30", "sample"), ("2018-12-31", "sample")]
 
 
+@pytest.mark.usefixtures("trains_networks")
 def test_monthly_forecast_uses_nothing_after_as_of(
     machine: None, database_url: str, index_bars: pd.DataFrame, tmp_path: Path
 ) -> None:
@@ -228,6 +230,7 @@ def test_monthly_forecast_refuses_a_short_history_without_writing(machine: None,
     assert snapshot(database_url) == before
 
 
+@pytest.mark.usefixtures("trains_networks")
 def test_monthly_forecast_fine_tunes_monthly_and_retrains_yearly(machine: None, database_url: str) -> None:
     monthly_forecast(as_of=date(2017, 11, 30), source="sample")
     monthly_forecast(as_of=date(2018, 10, 31), source="sample")
@@ -278,6 +281,7 @@ def test_monthly_forecast_fine_tunes_monthly_and_retrains_yearly(machine: None, 
     ) == [(0,)]
 
 
+@pytest.mark.usefixtures("trains_networks")
 def test_monthly_forecast_fine_tune_stores_the_parent(machine: None, database_url: str) -> None:
     monthly_forecast(as_of=date(2018, 10, 31), source="sample")
     monthly_forecast(as_of=date(2018, 12, 31), source="sample", mode="fine-tune")
@@ -352,6 +356,7 @@ def test_monthly_forecast_baseline_publishes_the_baseline(machine: None, databas
     assert query(database_url, "select served from ops.run") == [("baseline",)]
 
 
+@pytest.mark.usefixtures("trains_networks")
 def test_monthly_forecast_rerun_years_later_is_identical(
     machine: None, database_url: str, index_bars: pd.DataFrame, tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ AS_OF = date(2013, 6, 30)
 @pytest.fixture(autouse=True)
 def trained_network(machine: pytest.MonkeyPatch) -> None:
     """A network that is used though it gains little, so that its weights are in what is replayed."""
-    config = replace(flows.monthly.CONFIG, epochs=2, learning_rate=0.03, smallest_gain=0.0)
+    config = replace(flows.monthly.CONFIG, epochs=2, fine_tune_epochs=1, learning_rate=0.03, smallest_gain=0.0)
     machine.setattr(flows.monthly, "CONFIG", config)
 
 

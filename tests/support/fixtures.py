@@ -12,7 +12,7 @@ import pytest
 
 from sql.store import Store
 from tests.support import postgres
-from tests.support.few_units import SMALL
+from tests.support.few_units import SMALL, UNTRAINED
 from tests.support.loopback import Webhook
 from tests.support.session import locked
 from tests.support.yahoo_server import YahooServer
@@ -93,15 +93,23 @@ def prefect_server() -> Iterator[None]:
 def machine(
     prefect_server: None, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[pytest.MonkeyPatch]:
-    """An empty database and home in the environment, and a network small enough for tests."""
+    """An empty database and home in the environment, and a network that is not trained; see `trains_networks`."""
     import flows.monthly
 
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("BELLWETHER_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(flows.monthly, "CONFIG", SMALL)
+    monkeypatch.setattr(flows.monthly, "CONFIG", UNTRAINED)
     reset_process()
     yield monkeypatch
     reset_process()
+
+
+@pytest.fixture
+def trains_networks(machine: pytest.MonkeyPatch) -> None:
+    """Train the networks of the months for an epoch."""
+    import flows.monthly
+
+    machine.setattr(flows.monthly, "CONFIG", SMALL)
 
 
 @pytest.fixture
