@@ -197,7 +197,7 @@ CREATE TABLE forecast.baseline_coefficient (
     value double precision NOT NULL,
     CONSTRAINT baseline_coefficient_horizon_check CHECK (((horizon >= 1) AND (horizon <= 12)))
 );
-COMMENT ON TABLE forecast.baseline_coefficient IS 'One row per model version, horizon and term of the baseline: quantile = location + volatility × √horizon × exp(Σ coefficient × feature) × standardised quantile.';
+COMMENT ON TABLE forecast.baseline_coefficient IS 'One row per model version, horizon and term of the baseline: quantile = location × (3 + market''s volatility over its mean so far) / 4 + volatility × √horizon × exp(Σ coefficient × feature) × standardised quantile; features are limited to the range of the fit.';
 COMMENT ON COLUMN forecast.baseline_coefficient.model_version_id IS 'Version, see forecast.model_version.';
 COMMENT ON COLUMN forecast.baseline_coefficient.horizon IS 'Months ahead, 1 to 12.';
 COMMENT ON COLUMN forecast.baseline_coefficient.term IS 'location (log return), intercept of the log scale, or the feature of the log scale that the coefficient multiplies.';

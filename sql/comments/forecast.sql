@@ -22,7 +22,7 @@ comment on column forecast.model_version.verdict_reason is 'Reason of the verdic
 comment on column forecast.model_version.verdict_numbers is 'Per horizon: CRPS of hybrid, baseline and persistence (log return), skill, p-values and number of holdout months.';
 comment on column forecast.model_version.created_at is 'Time of storage, UTC.';
 
-comment on table forecast.baseline_coefficient is 'One row per model version, horizon and term of the baseline: quantile = location + volatility × √horizon × exp(Σ coefficient × feature) × standardised quantile.';
+comment on table forecast.baseline_coefficient is 'One row per model version, horizon and term of the baseline: quantile = location × (3 + market''s volatility over its mean so far) / 4 + volatility × √horizon × exp(Σ coefficient × feature) × standardised quantile; features are limited to the range of the fit.';
 comment on column forecast.baseline_coefficient.model_version_id is 'Version, see forecast.model_version.';
 comment on column forecast.baseline_coefficient.horizon is 'Months ahead, 1 to 12.';
 comment on column forecast.baseline_coefficient.term is 'location (log return), intercept of the log scale, or the feature of the log scale that the coefficient multiplies.';
