@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from model.bars.adjustment import actions_from_adjusted_close
+from model.bars.adjustment import read_adjusted_steps
 from model.bars.months import build_months
 from model.config import ForecasterConfig
 from model.forecaster.baseline import fit_baseline
@@ -51,7 +51,7 @@ def read_wide_months(path: Path) -> pd.DataFrame:
 
 
 def _months_of(bars: pd.DataFrame, mic: str, first: date, last: date) -> pd.DataFrame:
-    actions = [actions_from_adjusted_close(group.reset_index(drop=True)) for _, group in bars.groupby("symbol")]
+    actions = [read_adjusted_steps(group.reset_index(drop=True)).actions for _, group in bars.groupby("symbol")]
     screened = screen(
         bars.drop(columns="adj_close"), pd.concat(actions, ignore_index=True), *sessions_between(mic, first, last)
     )
