@@ -10,7 +10,7 @@ and folds, and the worst fold against the better of the former baseline and the 
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -197,10 +197,10 @@ def _by_fold(table: pd.DataFrame) -> str:
     return "\n".join([*lines, *(f"| {f} | {' | '.join(f'{v:+.2f}' for v in gain.loc[f])} |" for f in gain.index)])
 
 
-def _cached(path: Path | None, make: object) -> pd.DataFrame:
+def _cached(path: Path | None, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
     if path is not None and path.exists():
         return pd.read_parquet(path)
-    months: pd.DataFrame = make()  # type: ignore[operator]
+    months = make()
     if path is not None:
         months.to_parquet(path)
     return months
