@@ -22,6 +22,7 @@ from benchmarks.pretrain import read_wide_months, train_vintage
 from benchmarks.skill import read_months
 from model import Floats
 from model.config import ForecasterConfig
+from model.evaluation.metrics import crps
 from model.evaluation.significance import compare
 from model.forecaster.baseline import Baseline, fit_baseline, quantiles
 from model.forecaster.calibration import market_scale
@@ -109,13 +110,11 @@ def _pooled(panel: Panel, origins: Sequence[int], h: int) -> Floats:
 
 
 def _mean_loss(target: Floats, forecast: Floats) -> Floats:
-    """[T] mean over symbols of twice the mean pinball loss, NaN without a known target."""
-    levels = np.array(_CONFIG.quantile_levels)
-    error = target[..., None] - forecast
-    crps = 2.0 * np.maximum(levels * error, (levels - 1.0) * error).mean(axis=-1)
-    known = np.isfinite(crps)
+    """[T] mean CRPS over symbols, NaN without a known target."""
+    loss = crps(actual=target, quantiles=forecast, levels=_CONFIG.quantile_levels)
+    known = np.isfinite(loss)
     return np.where(
-        known.any(axis=0), np.where(known, crps, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1), np.nan
+        known.any(axis=0), np.where(known, loss, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1), np.nan
     )
 
 

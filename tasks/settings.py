@@ -91,6 +91,14 @@ def get_settings() -> Settings:
     return settings.model_copy(update={"home": _absolute(settings.home)})
 
 
+def find_settings() -> Settings | None:
+    """Return the settings; None if a variable is invalid."""
+    try:
+        return get_settings()
+    except BadRequestError:
+        return None
+
+
 def get_alert_settings() -> Settings:
     """Read the settings for alerts; if a variable is invalid, only the recipients and the home are read."""
     try:

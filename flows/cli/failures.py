@@ -4,7 +4,6 @@ import contextlib
 import os
 import sys
 import threading
-import traceback
 import warnings
 from typing import Any
 
@@ -13,12 +12,12 @@ from rich.console import Console
 from rich.markup import escape
 from typer.core import TyperGroup
 
-from tasks.alerts.redaction import describe_error, format_traceback, redact
+from tasks.alerts.redaction import describe_error, format_traceback
 from tasks.errors import BellwetherError, UnexpectedError
 from tasks.failures.error_logs import write_error_log
 from tasks.failures.expected import expected_error, require_address_space
 from tasks.failures.orphans import remove_orphans
-from tasks.settings import Settings, get_settings
+from tasks.settings import find_settings, get_settings
 
 _TERMINATED_EXIT_CODE = 143
 
@@ -80,7 +79,7 @@ def _report(error: BaseException, *, is_verbose: bool) -> int:
 def _describe(error: BaseException) -> tuple[str, int]:
     """Return the sentence about an error and its exit code, also if memory or the home is the fault."""
     try:
-        settings = _settings()
+        settings = find_settings()
         expected = expected_error(error, settings)
         if expected is not None:
             return describe_error(expected) if expected.exit_code != 130 else str(expected), expected.exit_code
@@ -89,12 +88,6 @@ def _describe(error: BaseException) -> tuple[str, int]:
         return describe_error(error), UnexpectedError.exit_code
     except Exception:  # the description must not fail
         return f"An unexpected error ({type(error).__name__}) ended the command.", UnexpectedError.exit_code
-
-
-def _settings() -> Settings | None:
-    with contextlib.suppress(BellwetherError):
-        return get_settings()
-    return None
 
 
 def _discard_output_that_cannot_be_written() -> None:
@@ -125,6 +118,6 @@ def _silence_background_failures() -> None:
 
 def _log(error: BaseException) -> None:
     with contextlib.suppress(Exception):
-        settings = _settings()
+        settings = find_settings()
         if settings is not None:
-            write_error_log(settings.home, redact("".join(traceback.format_exception(error))))
+            write_error_log(settings.home, format_traceback(error))

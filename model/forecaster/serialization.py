@@ -7,8 +7,7 @@ import io
 import json
 import math
 import zipfile
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,8 +16,6 @@ from model.config import ForecasterConfig
 from model.forecaster.baseline import Baseline
 from model.forecaster.forecaster import Forecaster
 from model.forecaster.validation import require_sound_config, require_sound_forecaster, require_sound_training
-
-Result = TypeVar("Result")
 
 FORMAT = 4
 _BASELINE_PARTS = ("location", "beta", "intercept", "standardised_quantiles", "outside", "term_low", "term_high")
@@ -70,16 +67,12 @@ def from_bytes(content: bytes) -> Forecaster:
         UnknownFormatError: if the bytes have another format.
         ValueError: if the bytes are damaged or are not a forecaster.
     """
-    return _read(content, _restore)
-
-
-def _read(content: bytes, read: Callable[[zipfile.ZipFile, dict[str, Any]], Result]) -> Result:
     try:
         if len(content) > _LARGEST_CONTENT:
             raise ValueError(f"more than {_LARGEST_CONTENT} bytes")
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             _require_plain(archive, len(content))
-            return read(archive, _read_header(archive))
+            return _restore(archive, _read_header(archive))
     except UnknownFormatError:
         raise
     except Exception as error:  # damaged bytes may raise any error of zip, JSON, numpy, pandas and the config

@@ -10,7 +10,7 @@ from tasks.alerts.recipients import parse_recipients
 from tasks.errors import BellwetherError, InterruptedByUserError
 from tasks.failures.error_logs import write_error_log
 from tasks.failures.expected import expected_error, shorten
-from tasks.settings import Settings, get_settings
+from tasks.settings import Settings, find_settings
 
 # Up to the last @: a password may contain one.
 _CREDENTIALS = re.compile(r"(?<=://)[^\s/@]*:\S*(?=@)")
@@ -31,7 +31,7 @@ def describe_error(error: BaseException) -> str:
     The traceback of an unexpected error is written to a log file, once, and the sentence names the file. The sentence
     has no text of other libraries: they quote the contents of files and of requests.
     """
-    settings = _settings_or_none()
+    settings = find_settings()
     expected = expected_error(error, settings)
     if isinstance(expected, BellwetherError) and not isinstance(expected, InterruptedByUserError):
         return shorten(redact(str(expected)))
@@ -57,13 +57,6 @@ def _describe_unexpected(error: Exception, settings: Settings | None) -> str:
     return str(getattr(error, _DESCRIPTION))
 
 
-def _settings_or_none() -> Settings | None:
-    try:
-        return get_settings()
-    except BellwetherError:  # a variable is invalid
-        return None
-
-
 def redact(text: str) -> str:
     """Replace secrets in a text by ***.
 
@@ -77,7 +70,7 @@ def redact(text: str) -> str:
 
 
 def _configured_urls() -> list[str]:
-    settings = _settings_or_none()
+    settings = find_settings()
     if settings is None:  # a variable is invalid, perhaps the one with the secret
         database, recipients = os.environ.get("DATABASE_URL", ""), os.environ.get("BELLWETHER_ALERT_URLS", "")
     else:
